@@ -1,0 +1,59 @@
+# make serve and make test do all the set-up they need; they want python3 (3.11 or newer), git, make.
+PYTHON ?= python3
+PORT ?= 8080
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+
+.PHONY: help serve test lint format lock clean
+
+help:
+	@echo "make serve   serve the bundled model at http://localhost:$(PORT)"
+	@echo "make test    run all tests"
+	@echo "make lint    ruff, mypy, the direction of imports"
+	@echo "make format  let ruff mend what it can"
+	@echo "make lock    pin the newest releases that pyproject.toml allows"
+	@echo "make clean   remove $(VENV) and what tools left behind"
+
+serve: $(VENV)/run.stamp
+	$(BIN)/zeropoint serve --port $(PORT)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# One pass over all, so that the three files never pin two versions of a package.
+lock: $(VENV)/dev.stamp
+	for file in function/requirements.txt:"--extra gcs" requirements/dev.txt:"--extra gcs --extra test --extra lint"; do \
+	    UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal \
+	        --python-version 3.11 --generate-hashes --no-emit-index-url $${file#*:} \
+	        --output-file $${file%%:*} pyproject.toml || exit 1; done
+	echo 'setuptools>=80' | UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
+	    --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --output-file requirements/build.txt -
+
+clean:
+	rm -rf $(VENV) build dist function/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "zeropoint needs Python 3.11 or newer; name one with: make PYTHON=python3.13 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: $(VENV)/bin/python pyproject.toml function/requirements.txt requirements/build.txt
+	$(PIP) --require-hashes --requirement function/requirements.txt --requirement requirements/build.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(PIP) --require-hashes --requirement requirements/dev.txt
+	@touch $@
