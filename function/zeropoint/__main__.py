@@ -1,0 +1,5 @@
+"""``python -m zeropoint`` is the command ``zeropoint``."""
+
+from zeropoint.cli import main
+
+main()

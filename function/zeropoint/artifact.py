@@ -1,0 +1,208 @@
+"""An artifact is a folder with a model.toml; a repository is a folder of artifacts.
+
+A repository lies on this machine or in a bucket. A file is used only after its bytes came out
+at the digest that the manifest gives; from a bucket it goes through a cache whose names are
+digests, written beside and moved in, so that no reader meets half a file.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from zeropoint import gcs, manifest
+from zeropoint.errors import (
+    ArtifactError,
+    ManifestError,
+    ModelNotFoundError,
+    SettingsError,
+)
+from zeropoint.manifest import File, Manifest
+from zeropoint.settings import Settings
+
+MAX_MANIFEST_BYTES = 1024 * 1024
+
+
+class Repository(Protocol):
+    """Where artifacts lie."""
+
+    location: str
+
+    def names(self) -> list[str]:
+        """Returns the names of the models that seem to be there, sorted."""
+
+    def manifest(self, name: str) -> Manifest:
+        """Reads a model's manifest.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            ManifestError: there is a model.toml, but it is wrong.
+            UnavailableError: the repository is away.
+        """
+
+    def fetch(self, name: str, file: File) -> Path:
+        """Returns the local path of one of a model's files, its bytes verified.
+
+        Raises:
+            ArtifactError: the file is missing, or its digest differs.
+            UnavailableError: the repository is away.
+        """
+
+
+class LocalRepository:
+    """A folder on this machine, or on a volume mounted there."""
+
+    def __init__(self, root: Path) -> None:
+        self.location = str(root)
+        self._root = root
+
+    def names(self) -> list[str]:
+        """Returns the names of the folders with a model.toml, sorted."""
+        found = self._root.glob(f"*/{manifest.FILENAME}")
+        return sorted(path.parent.name for path in found if _is_name(path.parent.name))
+
+    def manifest(self, name: str) -> Manifest:
+        """Reads a model's manifest; raises as `Repository.manifest` says."""
+        path = self._root / name / manifest.FILENAME
+        if not _is_name(name) or not path.is_file():
+            raise ModelNotFoundError(f"{self.location}: expected a model {name}, got none")
+        with path.open("rb") as file:
+            return _parse(file.read(MAX_MANIFEST_BYTES + 1), name)
+
+    def fetch(self, name: str, file: File) -> Path:
+        """Returns the path of a model's file; raises as `Repository.fetch` says."""
+        place = f"{name}/{file.path}"
+        try:
+            folder = (self._root / name).resolve()
+            path = (folder / file.path).resolve()
+        except (OSError, RuntimeError):
+            raise ArtifactError(f"{place}: expected a file, got a link to itself") from None
+        if not path.is_relative_to(folder):
+            raise ArtifactError(f"{place}: expected a file in the model's folder, got a link out")
+        return _verified(path, file, place)
+
+
+class BucketRepository:
+    """A prefix of a bucket, read through a cache on this machine."""
+
+    def __init__(self, uri: str, cache: Path) -> None:
+        bucket, prefix = gcs.split(uri.rstrip("/"))
+        self.location = uri
+        self._bucket = gcs.Bucket(bucket)
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._cache = cache
+
+    def names(self) -> list[str]:
+        """Returns the names of the folders below the prefix, sorted."""
+        return [name for name in self._bucket.folders(self._prefix) if _is_name(name)]
+
+    def manifest(self, name: str) -> Manifest:
+        """Reads a model's manifest; raises as `Repository.manifest` says."""
+        if not _is_name(name):
+            raise ModelNotFoundError(f"{self.location}: expected a model's name")
+        try:
+            text = self._bucket.read(f"{self._prefix}{name}/{manifest.FILENAME}")
+        except gcs.ObjectNotFoundError as error:
+            raise ModelNotFoundError(error.message) from None
+        return _parse(text, name)
+
+    def fetch(self, name: str, file: File) -> Path:
+        """Returns the cached path of a model's file; raises as `Repository.fetch` says."""
+        place = f"{name}/{file.path}"
+        path = self._cache / (file.sha256 + Path(file.path).suffix)
+        if path.exists():
+            try:
+                return _verified(path, file, place)
+            except ArtifactError:  # damaged since: fetch it again, over this one
+                pass
+        try:
+            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._cache) as folder:
+                part = Path(folder) / path.name
+                self._bucket.download(f"{self._prefix}{place}", part)
+                os.replace(_verified(part, file, place), path)
+        except gcs.ObjectNotFoundError as error:
+            raise ArtifactError(error.message) from None
+        except OSError as error:
+            raise ArtifactError(
+                f"{place}: expected a cache that can be written at {self._cache},"
+                f" got {error.strerror} (ZEROPOINT_CACHE names it)"
+            ) from None
+        return path
+
+
+class Artifact:
+    """One model's manifest, and the way to its files."""
+
+    def __init__(self, repository: Repository, name: str) -> None:
+        self.manifest = repository.manifest(name)
+        self._repository = repository
+
+    def fetch(self, file: File) -> Path:
+        """Returns the local path of a file of this artifact, its bytes verified.
+
+        Raises:
+            ArtifactError: the file is missing, or its digest differs.
+            UnavailableError: the repository is away.
+        """
+        return self._repository.fetch(self.manifest.name, file)
+
+
+def open_repository(settings: Settings) -> Repository:
+    """Returns the repository that the settings name.
+
+    Raises:
+        SettingsError: its location cannot be one.
+    """
+    if settings.models.startswith(gcs.SCHEME):
+        try:
+            return BucketRepository(settings.models, _cache(settings))
+        except ValueError as error:
+            raise SettingsError(f"ZEROPOINT_MODELS is {settings.models!r}: {error}") from None
+    return LocalRepository(Path(settings.models) if settings.models else _beside_function())
+
+
+def _beside_function() -> Path:
+    """Returns model_artifacts in the function's folder or, as in a clone, beside that."""
+    function = Path(__file__).resolve().parents[1]
+    inside, beside = function / "model_artifacts", function.parent / "model_artifacts"
+    return inside if inside.is_dir() else beside
+
+
+def _cache(settings: Settings) -> Path:
+    if settings.cache:
+        return Path(settings.cache)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "zeropoint"
+
+
+def _is_name(name: str) -> bool:
+    return re.match(manifest.NAME_PATTERN, name) is not None
+
+
+def _parse(text: bytes, name: str) -> Manifest:
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise ManifestError(
+            f"{name}/{manifest.FILENAME}: expected at most {MAX_MANIFEST_BYTES} bytes, got more"
+        )
+    found = manifest.parse(text, f"{name}/{manifest.FILENAME}")
+    if found.name != name:
+        raise ManifestError(
+            f"{name}/{manifest.FILENAME}: expected the folder's name, got name = {found.name!r}"
+        )
+    return found
+
+
+def _verified(path: Path, file: File, place: str) -> Path:
+    try:
+        with path.open("rb") as opened:
+            got = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtifactError(
+            f"{place}: expected a file of sha256 {file.sha256}, got {error.strerror}"
+        ) from None
+    if got != file.sha256:
+        raise ArtifactError(f"{place}: expected sha256 {file.sha256}, got {got}")
+    return path

@@ -1,0 +1,186 @@
+"""The models of a repository: each is loaded once, at its first call, and kept.
+
+Callers that come while a model loads wait for that one load. A load that failed is tried again
+after a pause that grows, so that a repository which was away heals by itself.
+"""
+
+import threading
+import time
+
+from zeropoint import model
+from zeropoint.artifact import Repository
+from zeropoint.errors import ModelNotFoundError, ModelUnavailableError, ZeropointError
+from zeropoint.logs import log
+from zeropoint.manifest import Manifest
+from zeropoint.model import Model
+from zeropoint.settings import Settings
+
+BUNDLED = "efficientnet-lite0"
+_FIRST_RETRY_S = 1.0
+_LAST_RETRY_S = 60.0
+_NAMES_KEPT_S = 30.0
+
+
+class _Slot:
+    """One model's place: empty, loading, ready or failed."""
+
+    def __init__(self) -> None:
+        self.model: Model | None = None
+        self.done: threading.Event | None = None  # set when the latest load ended
+        self.problem = ""
+        self.retry_s = 0.0
+        self.retry_at_s = 0.0
+
+    @property
+    def state(self) -> str:
+        if self.model:
+            return "ready"
+        if self.done is None:
+            return "absent"
+        return "failed" if self.done.is_set() else "loading"
+
+
+class Catalog:
+    """Loads models lazily and keeps them.
+
+    Args:
+        repository: Where they lie.
+        settings: Name the default model, and the limits.
+    """
+
+    def __init__(self, repository: Repository, settings: Settings) -> None:
+        self._repository = repository
+        self._settings = settings
+        self._default = settings.model
+        self._manifests: dict[str, Manifest] = {}
+        self._slots: dict[str, _Slot] = {}
+        self._lock = threading.Lock()
+        self._names: tuple[float, list[str]] = (float("-inf"), [])
+
+    def names(self) -> list[str]:
+        """Returns the repository's models, as of the last half minute.
+
+        Raises:
+            ModelUnavailableError: the repository is away.
+        """
+        read_s, names = self._names
+        if time.monotonic() - read_s > _NAMES_KEPT_S:
+            try:
+                names = self._repository.names()
+            except ZeropointError as error:  # its message names places that are not the caller's
+                log.error("model repository: %s", error)
+                raise ModelUnavailableError("the model repository is away", 5.0) from error
+            self._names = (time.monotonic(), names)
+        return names
+
+    def manifest(self, name: str) -> Manifest:
+        """Returns a model's manifest, read once; loads nothing.
+
+        Raises:
+            ModelNotFoundError: the repository has no such model.
+            ModelUnavailableError: its manifest is wrong, or the repository is away.
+        """
+        self._known(name)
+        if name not in self._manifests:
+            try:
+                self._manifests[name] = self._repository.manifest(name)
+            except ZeropointError as error:
+                log.error("model %s: %s", name, error)
+                raise ModelUnavailableError("the model's manifest cannot be read") from error
+        return self._manifests[name]
+
+    def get(self, name: str, timeout_s: float) -> Model:
+        """Returns a loaded model, loading it if nobody has.
+
+        Args:
+            name: The model's name; empty: the default.
+            timeout_s: Longest wait for a load under way.
+
+        Raises:
+            ModelNotFoundError: the repository has no such model.
+            ModelUnavailableError: it could not be loaded, or not in time.
+        """
+        slot = self._slots.get(name or self._default)
+        if slot and slot.model:
+            return slot.model
+        if name:
+            self._known(name)
+        slot, done = self._begin(name)
+        if not done.wait(timeout_s):
+            raise ModelUnavailableError("the model is still loading", retry_after_s=5.0)
+        if slot.model:
+            return slot.model
+        wait_s = max(_FIRST_RETRY_S, slot.retry_at_s - time.monotonic())
+        raise ModelUnavailableError("the model could not be loaded; the log says why", wait_s)
+
+    def load(self, name: str) -> Model:
+        """Loads a model in this thread, for a program that has nothing else to do meanwhile.
+
+        Raises:
+            ZeropointError: whatever the load says.
+        """
+        return model.load(self._repository, name or self._named_default(), self._settings)
+
+    def start(self) -> str:
+        """Begins to load the default model if nobody has; returns its state and never waits."""
+        slot, _ = self._begin("")
+        return slot.state
+
+    def state(self, name: str) -> str:
+        """Returns absent, loading, ready or failed; loads nothing."""
+        slot = self._slots.get(name)
+        return slot.state if slot else "absent"
+
+    def loaded(self, name: str) -> Model | None:
+        """Returns a model if it is in memory; loads nothing."""
+        slot = self._slots.get(name)
+        return slot.model if slot else None
+
+    def _known(self, name: str) -> None:
+        if name != self._default and name not in self.names():
+            raise ModelNotFoundError("expected the name of a model served here (GET /models)")
+
+    def _begin(self, name: str) -> tuple[_Slot, threading.Event]:
+        """Returns a model's place and the event of its load, begun now if it was due."""
+        name = name or self._default
+        with self._lock:
+            slot = self._slots.setdefault(name, _Slot())
+            done = slot.done
+            if done and (slot.model or not done.is_set() or time.monotonic() < slot.retry_at_s):
+                return slot, done
+            done = slot.done = threading.Event()
+        threading.Thread(
+            target=self._load, args=(name, slot, done), name=f"load {name}", daemon=True
+        ).start()
+        return slot, done
+
+    def _load(self, name: str, slot: _Slot, done: threading.Event) -> None:
+        try:
+            if not name:
+                self._default = name = self._named_default()
+                self._slots[name] = slot
+            slot.model = model.load(self._repository, name, self._settings)
+        except Exception as error:
+            if str(error) != slot.problem:  # told once, not at every new try
+                known = isinstance(error, ZeropointError)
+                text = f"model {name} not loaded: {error}"
+                log.error(text, exc_info=None if known else error)
+            slot.problem = str(error)
+            slot.retry_s = min(_LAST_RETRY_S, max(_FIRST_RETRY_S, 2 * slot.retry_s))
+            slot.retry_at_s = time.monotonic() + slot.retry_s
+        finally:
+            done.set()
+
+    def _named_default(self) -> str:
+        """Returns the default model's name: the settings', else what the repository settles."""
+        if self._default:
+            return self._default
+        names = self.names()
+        if len(names) == 1:
+            return names[0]
+        if BUNDLED in names:
+            return BUNDLED
+        raise ModelUnavailableError(
+            "expected ZEROPOINT_MODEL to name the default model:"
+            f" {self._repository.location} has {len(names)} models"
+        )

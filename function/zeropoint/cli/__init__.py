@@ -1,0 +1,52 @@
+"""The ``zeropoint`` command: one module a verb, imported when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from zeropoint import __version__
+from zeropoint.errors import ZeropointError
+
+_VERBS = {
+    "serve": "Serve the models over HTTP.",
+    "predict": "Predict in this process, without a server.",
+    "models": "List the models of the repository.",
+    "check": "Verify models: files, digests, known answer.",
+    "settings": "Print every setting with its value.",
+}
+
+
+class _Verbs(click.Group):
+    """A group that imports a verb when it is called, and lists all without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"zeropoint.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zeropoint")
+def _group() -> None:
+    """Serverless, scale-to-zero inference for ONNX models.
+
+    Settings are read from the environment: zeropoint settings prints them.
+    """
+
+
+def main() -> None:
+    """Runs the command; an error of ours is one line on stderr and exit status 1."""
+    try:
+        _group(prog_name="zeropoint")
+    except ZeropointError as error:
+        click.echo(f"zeropoint: {error.message}", err=True)
+        sys.exit(1)

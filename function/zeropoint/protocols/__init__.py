@@ -1,0 +1,58 @@
+"""A protocol is how instances come in and predictions go out: one module each.
+
+A new one is a module with an object that has `Protocol`'s three methods, and a row for each of
+its routes in `zeropoint.app.ROUTES`. It knows nothing of models, tasks or ONNX Runtime.
+"""
+
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from flask import Request
+
+from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
+from zeropoint.instances import Instance
+from zeropoint.model import Answer
+from zeropoint.settings import Settings
+
+
+class Call(NamedTuple):
+    """What a request asks for."""
+
+    instances: Sequence[Instance]
+    parameters: Mapping[str, Any]
+
+
+class Protocol(typing.Protocol):
+    """How instances come in and predictions go out."""
+
+    def decode(self, request: Request, settings: Settings) -> Call:
+        """Reads a request.
+
+        Raises:
+            ClientError: it cannot be parsed, or it is over a limit.
+        """
+
+    def encode(self, answer: Answer) -> Any:
+        """Returns the JSON value of the answer's body."""
+
+    def refuse(self, error: ZeropointError) -> Any:
+        """Returns the JSON value of a refusal's body."""
+
+
+def read_body(request: Request, settings: Settings) -> bytes:
+    """Reads a request's whole body, never more than the limit and a byte.
+
+    Raises:
+        BodyTooLargeError: over ``ZEROPOINT_MAX_BODY_BYTES``, told before it is read where the
+            caller gave its length.
+        MalformedError: there is none.
+    """
+    limit = settings.max_body_bytes
+    request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there
+    body = b"" if (request.content_length or 0) > limit else request.get_data(cache=False)
+    if (request.content_length or len(body)) > limit:
+        raise BodyTooLargeError(f"expected a body of at most {limit} bytes, got more")
+    if not body:
+        raise MalformedError("expected a body, got none")
+    return body

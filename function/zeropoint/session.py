@@ -1,0 +1,86 @@
+"""ONNX Runtime, and the only module that imports it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from zeropoint.errors import ArtifactError, InvalidError
+from zeropoint.tensors import Tensors, TensorSpec
+
+# Read at the import: else newer releases send telemetry from Linux too, and write a device's id
+# below the home folder.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+_DTYPES = {
+    "tensor(bool)": np.bool_,
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int8)": np.int8,
+    "tensor(int16)": np.int16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(string)": np.object_,
+    "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+    "tensor(uint32)": np.uint32,
+    "tensor(uint64)": np.uint64,
+}
+
+
+class Session:
+    """A model in memory. Never build one in a process that will fork: its threads stay behind.
+
+    Args:
+        path: An .onnx file, verified.
+        threads: Threads for one forward pass.
+
+    Raises:
+        ArtifactError: not a model that ONNX Runtime can load.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        options = ort.SessionOptions()
+        # Set, so that ONNX Runtime neither counts the host's processors nor pins threads.
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # A thread that spins while it waits for work is billed as if it worked.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+            self.inputs = [_spec(node) for node in self._session.get_inputs()]
+            self.outputs = [_spec(node) for node in self._session.get_outputs()]
+        except Exception as error:  # its own classes share no base but this
+            raise ArtifactError(f"{path.name}: ONNX Runtime cannot load it: {error}") from None
+        self._names = [spec.name for spec in self.outputs]
+
+    def run(self, tensors: Tensors) -> Tensors:
+        """Executes one forward pass.
+
+        Args:
+            tensors: An array for each of `inputs`, of its dtype and shape.
+
+        Returns:
+            An array for each of `outputs`.
+
+        Raises:
+            InvalidError: the model refuses the tensors, as with an index out of its range.
+        """
+        try:
+            found = self._session.run(self._names, tensors)
+        except InvalidArgument as error:
+            raise InvalidError("expected tensors that fit the model, got others") from error
+        return dict(zip(self._names, found, strict=True))
+
+
+def _spec(node: ort.NodeArg) -> TensorSpec:
+    if node.type not in _DTYPES:
+        raise ArtifactError(f"{node.name}: expected a tensor of a NumPy type, got {node.type}")
+    shape = tuple(dim if isinstance(dim, int) else None for dim in node.shape)
+    return TensorSpec(node.name, np.dtype(_DTYPES[node.type]), shape)

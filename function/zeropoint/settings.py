@@ -1,0 +1,127 @@
+"""Every setting, in one table, read once from the environment.
+
+A field of `Settings` is a setting. Its variable is the field's name in capitals behind
+``ZEROPOINT_``, or, where ``extra`` names one, a variable of the platform. Units stand in names.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from zeropoint.errors import SettingsError
+
+PREFIX = "ZEROPOINT_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment decides. A field's type says what it may be, its text what it does."""
+
+    models: Annotated[
+        str,
+        Meta(
+            description="Model repository: a folder, or `gs://bucket/prefix`."
+            " Empty: the folder `model_artifacts` beside the function"
+        ),
+    ] = ""
+    model: Annotated[
+        str,
+        Meta(
+            description="Default model. Empty: the repository's only one,"
+            " or `efficientnet-lite0` if it is among several"
+        ),
+    ] = ""
+    cache: Annotated[
+        str,
+        Meta(
+            description="Folder for model files from `gs://`."
+            " Empty: `$XDG_CACHE_HOME/zeropoint` or `~/.cache/zeropoint`"
+        ),
+    ] = ""
+    cpus: Annotated[
+        float,
+        Meta(ge=0, le=1024, description="Processors to use. 0: the cgroup's quota, else affinity"),
+    ] = 0.0
+    max_body_bytes: Annotated[
+        int, Meta(ge=1, description="Largest request body; Cloud Run's own limit is 32 MiB")
+    ] = 32 * 1024 * 1024
+    max_pixels: Annotated[
+        int, Meta(ge=1, description="Largest image, width by height, told before it is decoded")
+    ] = 8192 * 6144
+    max_instances: Annotated[int, Meta(ge=1, description="Most instances in one request")] = 256
+    timeout_s: Annotated[
+        float, Meta(gt=0, le=3600, description="Longest wait for a model that is still loading")
+    ] = 60.0
+    logging: Annotated[
+        Literal["stdout", "cloud"],
+        Meta(description="`stdout`: JSON lines; `cloud`: also through google-cloud-logging"),
+    ] = "stdout"
+    port: Annotated[
+        int,
+        Meta(ge=1, le=65535, description="Port to listen on (platform)", extra={"env": "PORT"}),
+    ] = 8080
+    service: Annotated[
+        str, Meta(description="Label of the log (platform)", extra={"env": "K_SERVICE"})
+    ] = ""
+    revision: Annotated[
+        str, Meta(description="Label of the log (platform)", extra={"env": "K_REVISION"})
+    ] = ""
+    project: Annotated[
+        str,
+        Meta(
+            description="Google Cloud project, for the log's trace names (platform)",
+            extra={"env": "GOOGLE_CLOUD_PROJECT"},
+        ),
+    ] = ""
+
+
+class Row(NamedTuple):
+    """One line of the settings table."""
+
+    variable: str
+    field: str
+    type: Any
+    default: Any
+    help: str
+
+
+def table() -> list[Row]:
+    """Returns the settings in their order: variable, field, type, default and help."""
+    hints = get_type_hints(Settings, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        annotation = hints[field.name]
+        meta: Meta = annotation.__metadata__[0]
+        variable = (meta.extra or {}).get("env", PREFIX + field.name.upper())
+        rows.append(Row(variable, field.name, annotation, field.default, meta.description or ""))
+    return rows
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the settings; an empty variable counts as not set.
+
+    Raises:
+        SettingsError: a variable's value is not of its type or out of its range.
+    """
+    values = {}
+    for row in table():
+        text = environment.get(row.variable, "")
+        if not text:
+            continue
+        try:
+            values[row.field] = msgspec.convert(text, row.type, strict=False)
+        except (msgspec.ValidationError, UnicodeError) as error:  # or bytes that are no UTF-8
+            said = str(error).removesuffix(", got `str`")
+            raise SettingsError(f"{row.variable} is {text!r}. {said}. {row.help}.") from None
+    return Settings(**values)
+
+
+def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Returns the variables that look like settings and are none, as after a typing error.
+
+    Kubernetes sets such variables for a service named zeropoint, so they are told, not refused.
+    """
+    known = {row.variable for row in table()}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)

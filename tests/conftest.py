@@ -1,0 +1,43 @@
+"""Fixtures that many tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from servers import ROOT, Server
+from tiny_models import write_colour_model
+from zeropoint.settings import Settings
+
+CAT = ROOT / "model_artifacts" / "efficientnet-lite0" / "check" / "cat.jpg"
+
+
+@pytest.fixture
+def colour_repository(tmp_path: Path) -> Path:
+    """A repository with the one model ``colour``."""
+    write_colour_model(tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def settings(colour_repository: Path) -> Settings:
+    """Settings that name the repository of the model ``colour``."""
+    return Settings(models=str(colour_repository))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A server of the bundled repository, shared by the tests of one process."""
+    with Server() as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def colour_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the model ``colour``, shared by the tests of one process."""
+    repository = tmp_path_factory.mktemp("repository")
+    write_colour_model(repository)
+    with Server({"ZEROPOINT_MODELS": str(repository)}) as running:
+        running.wait_until_ready()
+        yield running

@@ -1,0 +1,136 @@
+"""Each model is loaded once, kept, and refused alone when it cannot be loaded."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tiny_models import picture, write_colour_model
+from zeropoint.artifact import LocalRepository, open_repository
+from zeropoint.catalog import Catalog
+from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
+from zeropoint.instances import Blob
+from zeropoint.manifest import File
+from zeropoint.settings import Settings
+
+
+def catalog_of(settings: Settings) -> Catalog:
+    return Catalog(open_repository(settings), settings)
+
+
+class CountingRepository(LocalRepository):
+    """A repository that counts the files fetched from it, slowly."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.fetched: list[str] = []
+
+    def fetch(self, name: str, file: File) -> Path:
+        """Waits a little, counts and fetches."""
+        time.sleep(0.05)
+        self.fetched.append(file.path)
+        return super().fetch(name, file)
+
+
+def test_many_first_callers_share_one_load(settings: Settings) -> None:
+    repository = CountingRepository(Path(settings.models))
+    catalog = Catalog(repository, settings)
+    with ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(lambda _: catalog.get("colour", 10.0), range(50)))
+    assert all(model is found[0] for model in found)
+    assert repository.fetched.count("model.onnx") == 1
+
+
+def test_the_default_and_its_name_are_one_load(settings: Settings) -> None:
+    catalog = catalog_of(settings)
+    assert catalog.get("", 10.0) is catalog.get("colour", 10.0)
+    assert catalog.state("colour") == "ready"
+
+
+def test_the_only_model_is_the_default(settings: Settings) -> None:
+    assert catalog_of(settings).get("", 10.0).manifest.name == "colour"
+
+
+def test_the_bundled_model_is_the_default_among_several(tmp_path: Path) -> None:
+    for name in ("another", "efficientnet-lite0"):
+        write_colour_model(tmp_path, name)
+    found = catalog_of(Settings(models=str(tmp_path))).get("", 10.0)
+    assert found.manifest.name == "efficientnet-lite0"
+
+
+def test_several_models_without_a_default_are_not_guessed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        write_colour_model(tmp_path, name)
+    catalog = catalog_of(Settings(models=str(tmp_path)))
+    with pytest.raises(ModelUnavailableError):
+        catalog.get("", 10.0)
+    assert catalog.get("two", 10.0).manifest.name == "two"
+
+
+def test_a_settings_default_wins(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_colour_model(tmp_path, name)
+    catalog = catalog_of(Settings(models=str(tmp_path), model="two"))
+    assert catalog.get("", 10.0).manifest.name == "two"
+
+
+def test_an_unknown_name_is_not_found_and_takes_no_place(settings: Settings) -> None:
+    catalog = catalog_of(settings)
+    for name in ("nope", "../colour", "COLOUR"):
+        with pytest.raises(ModelNotFoundError):
+            catalog.get(name, 10.0)
+        assert catalog.state(name) == "absent"
+
+
+def test_start_never_waits(settings: Settings) -> None:
+    repository = CountingRepository(Path(settings.models))
+    catalog = Catalog(repository, settings)
+    assert catalog.start() == "loading"
+    catalog.get("", 10.0)
+    assert catalog.start() == "ready"
+    assert repository.fetched.count("model.onnx") == 1
+
+
+def test_a_caller_waits_no_longer_than_it_may(settings: Settings) -> None:
+    catalog = Catalog(CountingRepository(Path(settings.models)), settings)
+    with pytest.raises(ModelUnavailableError, match="still loading"):
+        catalog.get("colour", 0.01)
+    assert catalog.get("colour", 10.0).manifest.name == "colour"
+
+
+def test_a_failed_load_refuses_its_own_calls_only(colour_repository: Path) -> None:
+    broken = write_colour_model(colour_repository, "broken")
+    (broken / "model.onnx").write_bytes(b"")
+    catalog = catalog_of(Settings(models=str(colour_repository), model="colour"))
+    with pytest.raises(ModelUnavailableError) as caught:
+        catalog.get("broken", 10.0)
+    assert caught.value.retry_after_s >= 1.0
+    assert catalog.state("broken") == "failed"
+    answer = catalog.get("colour", 10.0).predict([Blob(picture("blue"))])
+    assert answer.predictions[0]["label"] == "blue"
+
+
+def test_a_mended_model_is_loaded_after_the_pause(colour_repository: Path) -> None:
+    labels = colour_repository / "colour" / "labels.txt"
+    right = labels.read_bytes()
+    labels.write_bytes(b"wrong")
+    catalog = catalog_of(Settings(models=str(colour_repository)))
+    with pytest.raises(ModelUnavailableError):
+        catalog.get("colour", 10.0)
+    labels.write_bytes(right)
+    with pytest.raises(ModelUnavailableError):  # the pause is not over
+        catalog.get("colour", 10.0)
+    until_s = time.monotonic() + 10.0
+    while catalog.start() != "ready":
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+
+
+def test_no_thread_is_left_when_the_load_is_done(settings: Settings) -> None:
+    catalog_of(settings).get("", 10.0)
+    time.sleep(0.05)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("load")]

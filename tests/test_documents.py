@@ -1,0 +1,111 @@
+"""The documents say what is so: settings, links, packages, the direction of imports."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from servers import ROOT
+from zeropoint import settings
+
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted(
+    path for path in ROOT.rglob("*.md") if not any(p.startswith(".") for p in path.parts)
+)
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def settings_table() -> str:
+    rows = ["| variable | default | what |", "|---|---|---|"]
+    for row in settings.table():
+        default = f"{row.default:g}" if isinstance(row.default, float) else str(row.default)
+        rows.append(f"| `{row.variable}` | {f'`{default}`' if default else ''} | {row.help} |")
+    return "\n".join(rows)
+
+
+def pins(path: str) -> dict[str, set[str]]:
+    """Returns the versions that a requirements file pins, by package."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", (ROOT / path).read_text(), re.M):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+def test_the_readme_has_every_setting_with_its_default() -> None:
+    table = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    assert table.strip() == settings_table()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", ["function/requirements.txt", "requirements/dev.txt"])
+def test_every_run_time_package_is_pinned_within_its_range(path: str) -> None:
+    pinned = pins(path)
+    wanted = PYPROJECT["project"]["dependencies"]
+    wanted = wanted + PYPROJECT["project"]["optional-dependencies"]["gcs"]
+    for requirement in map(Requirement, wanted):
+        versions = pinned[requirement.name]
+        assert all(requirement.specifier.contains(version) for version in versions), requirement
+
+
+def test_the_tests_run_on_the_versions_that_are_deployed() -> None:
+    tested = pins("requirements/dev.txt")
+    for name, versions in pins("function/requirements.txt").items():
+        assert tested[name] == versions, name
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("**/*requirements*.txt")), ids=str)
+def test_requirements_have_hashes_and_name_no_index(path: Path) -> None:
+    if ".venv" in path.parts:
+        return
+    text = path.read_text()
+    assert "://" not in text
+    assert "--index" not in text
+    assert "--extra-index" not in text
+
+
+def test_every_pin_has_a_hash() -> None:
+    for path in ("function/requirements.txt", "requirements/dev.txt", "requirements/build.txt"):
+        for line in re.findall(r"^[a-z0-9._-]+==.*$", (ROOT / path).read_text(), re.M):
+            assert line.endswith("\\"), line
+
+
+def test_imports_point_one_way() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_only_session_imports_onnxruntime() -> None:
+    package = ROOT / "function" / "zeropoint"
+    importers = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"^\s*(import|from) onnxruntime", path.read_text(), re.M)
+    ]
+    assert importers == ["session.py"]
+
+
+def test_the_parent_of_a_server_imports_no_runtime_and_no_cloud_client() -> None:
+    """What a parent imports, every fork and every cold start pays for."""
+    code = (
+        "import sys; sys.path.insert(0, 'function'); import zeropoint.function;"
+        "print(*sorted(m for m in sys.modules if m in"
+        " {'onnxruntime', 'google.cloud.logging', 'google.cloud.storage', 'PIL', 'grpc'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""

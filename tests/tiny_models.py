@@ -1,0 +1,96 @@
+"""Tiny real ONNX models, built for the tests, in artifacts of their own."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+SIDE = 8
+LABELS = ("red", "green", "blue")
+
+COLOUR_TOML = """\
+name = "{name}"
+version = "1"
+task = "image-classification"
+license = "CC0-1.0"
+
+[file]
+path = "model.onnx"
+sha256 = "{model}"
+
+[image]
+resize = {{ shorter_side = 8, kernel = "box" }}
+crop = [8, 8]
+mean = [0.0, 0.0, 0.0]
+std = [25.5, 25.5, 25.5]
+
+[labels]
+path = "labels.txt"
+sha256 = "{labels}"
+
+[output]
+activation = "softmax"
+top_k = 2
+
+[check]
+input = "red.png"
+sha256 = "{check}"
+expect = {{ label = "red", probability = 1.0, tolerance = 0.001 }}
+"""
+
+
+def colour_graph(batch: int | str = "batch", weights: bool = False) -> onnx.ModelProto:
+    """Returns a model that scores a photo by the mean of each channel: float32[n, 3, 8, 8]."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["input"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["scores" if not weights else "flat"]),
+    ]
+    initializers = []
+    if weights:
+        nodes.append(helper.make_node("MatMul", ["flat", "weights"], ["scores"]))
+        initializers.append(numpy_helper.from_array(np.eye(3, dtype=np.float32), "weights"))
+    graph = helper.make_graph(
+        nodes,
+        "colour",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, 3])],
+        initializers,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def picture(colour: str | tuple[int, ...], size: tuple[int, int] = (16, 12), **save: Any) -> bytes:
+    """Returns an image file of one colour, a PNG unless ``format`` says otherwise."""
+    file = io.BytesIO()
+    Image.new(save.pop("mode", "RGB"), size, colour).save(file, save.pop("format", "PNG"), **save)
+    return file.getvalue()
+
+
+def write_colour_model(
+    repository: Path, name: str = "colour", toml: str = COLOUR_TOML, **graph: Any
+) -> Path:
+    """Writes an artifact whose model tells red, green and blue apart, and returns its folder."""
+    folder = repository / name
+    folder.mkdir(parents=True)
+    onnx.save(colour_graph(**graph), folder / "model.onnx")
+    (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    (folder / "red.png").write_bytes(picture("red"))
+    (folder / "model.toml").write_text(
+        toml.format(
+            name=name,
+            model=sha256(folder / "model.onnx"),
+            labels=sha256(folder / "labels.txt"),
+            check=sha256(folder / "red.png"),
+        )
+    )
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """Returns a file's digest in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
