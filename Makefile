@@ -33,7 +33,7 @@ format: $(VENV)/dev.stamp
 
 # One pass over all, so that the three files never pin two versions of a package.
 lock: $(VENV)/dev.stamp
-	for file in function/requirements.txt:"--extra gcs" requirements/dev.txt:"--extra gcs --extra test --extra lint"; do \
+	for file in function/requirements.txt:"--extra gcs --extra metrics" requirements/dev.txt:"--all-extras"; do \
 	    UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal \
 	        --python-version 3.11 --generate-hashes --no-emit-index-url $${file#*:} \
 	        --output-file $${file%%:*} pyproject.toml || exit 1; done

@@ -23,7 +23,7 @@ ROUTES = {
 
 def refused(response: requests.Response, status: int, code: str) -> dict[str, Any]:
     """Checks that a response is a refusal in the one shape, and returns its error."""
-    assert response.status_code == status, response.text
+    assert response.status_code == status, response.text[:500]
     assert response.headers["content-type"] == "application/json"
     body = response.json()
     assert body.keys() == {"error"}

@@ -54,7 +54,8 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 def test_every_run_time_package_is_pinned_within_its_range(path: str) -> None:
     pinned = pins(path)
     wanted = PYPROJECT["project"]["dependencies"]
-    wanted = wanted + PYPROJECT["project"]["optional-dependencies"]["gcs"]
+    for extra in ("gcs", "metrics"):
+        wanted = wanted + PYPROJECT["project"]["optional-dependencies"][extra]
     for requirement in map(Requirement, wanted):
         versions = pinned[requirement.name]
         assert all(requirement.specifier.contains(version) for version in versions), requirement

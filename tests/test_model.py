@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tiny_models import COLOUR_TOML, picture, sha256, write_colour_model
-from zeropoint import model
+from zeropoint import loader
 from zeropoint.artifact import LocalRepository
 from zeropoint.errors import (
     ArtifactError,
@@ -24,7 +24,7 @@ COLOURS = ("red", "green", "blue")
 
 
 def load(repository: Path, settings: Settings | None = None, name: str = "colour") -> Model:
-    return model.load(LocalRepository(repository), name, settings or Settings())
+    return loader.load(LocalRepository(repository), name, settings or Settings())
 
 
 def labels(found: Model, colours: tuple[str, ...], **parameters: Any) -> list[str]:

@@ -103,7 +103,9 @@ class BucketRepository:
         if not _is_name(name):
             raise ModelNotFoundError(f"{self.location}: expected a model's name")
         try:
-            text = self._bucket.read(f"{self._prefix}{name}/{manifest.FILENAME}")
+            text = self._bucket.read(
+                f"{self._prefix}{name}/{manifest.FILENAME}", MAX_MANIFEST_BYTES + 1
+            )
         except gcs.ObjectNotFoundError as error:
             raise ModelNotFoundError(error.message) from None
         return _parse(text, name)

@@ -7,11 +7,11 @@ after a pause that grows, so that a repository which was away heals by itself.
 import threading
 import time
 
-from zeropoint import model
-from zeropoint.artifact import Repository
+from zeropoint import loader
+from zeropoint.artifact import Artifact, Repository
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError, ZeropointError
 from zeropoint.logs import log
-from zeropoint.manifest import Manifest
+from zeropoint.metrics import Metrics
 from zeropoint.model import Model
 from zeropoint.settings import Settings
 
@@ -46,13 +46,17 @@ class Catalog:
     Args:
         repository: Where they lie.
         settings: Name the default model, and the limits.
+        metrics: Count the loads.
     """
 
-    def __init__(self, repository: Repository, settings: Settings) -> None:
+    def __init__(
+        self, repository: Repository, settings: Settings, metrics: Metrics | None = None
+    ) -> None:
         self._repository = repository
         self._settings = settings
+        self._metrics = metrics or Metrics()
         self._default = settings.model
-        self._manifests: dict[str, Manifest] = {}
+        self._artifacts: dict[str, Artifact] = {}
         self._slots: dict[str, _Slot] = {}
         self._lock = threading.Lock()
         self._names: tuple[float, list[str]] = (float("-inf"), [])
@@ -73,21 +77,21 @@ class Catalog:
             self._names = (time.monotonic(), names)
         return names
 
-    def manifest(self, name: str) -> Manifest:
-        """Returns a model's manifest, read once; loads nothing.
+    def artifact(self, name: str) -> Artifact:
+        """Returns a model's artifact, its manifest read once; loads nothing.
 
         Raises:
             ModelNotFoundError: the repository has no such model.
             ModelUnavailableError: its manifest is wrong, or the repository is away.
         """
         self._known(name)
-        if name not in self._manifests:
+        if name not in self._artifacts:
             try:
-                self._manifests[name] = self._repository.manifest(name)
+                self._artifacts[name] = Artifact(self._repository, name)
             except ZeropointError as error:
                 log.error("model %s: %s", name, error)
                 raise ModelUnavailableError("the model's manifest cannot be read") from error
-        return self._manifests[name]
+        return self._artifacts[name]
 
     def get(self, name: str, timeout_s: float) -> Model:
         """Returns a loaded model, loading it if nobody has.
@@ -119,7 +123,7 @@ class Catalog:
         Raises:
             ZeropointError: whatever the load says.
         """
-        return model.load(self._repository, name or self._named_default(), self._settings)
+        return loader.load(self._repository, name or self._named_default(), self._settings)
 
     def start(self) -> str:
         """Begins to load the default model if nobody has; returns its state and never waits."""
@@ -159,8 +163,10 @@ class Catalog:
             if not name:
                 self._default = name = self._named_default()
                 self._slots[name] = slot
-            slot.model = model.load(self._repository, name, self._settings)
+            slot.model = loader.load(self._repository, name, self._settings)
+            self._metrics.loaded(name, "ready")
         except Exception as error:
+            self._metrics.loaded(name or "default", "failed")
             if str(error) != slot.problem:  # told once, not at every new try
                 known = isinstance(error, ZeropointError)
                 text = f"model {name} not loaded: {error}"

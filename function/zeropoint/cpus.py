@@ -32,8 +32,10 @@ def _affinity() -> float:
 def _quotas(root: Path) -> Iterator[float]:
     """Yields every quota that binds this process: its own cgroup's and those above it."""
     for line in _read(root / "proc/self/cgroup").splitlines():
-        number, controllers, path = (*line.split(":", 2), "", "")[:3]
-        if number == "0" and not controllers:  # version 2
+        if line.count(":") < 2:
+            continue
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
             base = root / "sys/fs/cgroup"
         elif "cpu" in controllers.split(","):
             base = root / "sys/fs/cgroup" / controllers

@@ -13,7 +13,7 @@ from flask import Request, Response
 from werkzeug.exceptions import HTTPException
 
 from zeropoint import logs, settings
-from zeropoint.app import App, refusal
+from zeropoint.app import App
 from zeropoint.errors import SettingsError
 from zeropoint.logs import log
 from zeropoint.timing import ColdStart
@@ -37,8 +37,8 @@ def _create() -> App:
 
 def _adopt(framework: flask.Flask) -> None:
     """Gives the framework's own refusals, as of /favicon.ico, our one shape."""
-    framework.register_error_handler(HTTPException, refusal)
-    framework.register_error_handler(500, refusal)
+    framework.register_error_handler(HTTPException, _app.refuse)
+    framework.register_error_handler(500, _app.refuse)
 
 
 _app = _create()

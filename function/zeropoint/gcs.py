@@ -1,5 +1,6 @@
 """Cloud Storage, as far as Zeropoint reads it. The client is imported at the first use."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ class ObjectNotFoundError(ZeropointError):
     """No such bucket, or no such object in it."""
 
     code = "object_not_found"
+
+
+class EmptyObjectError(ZeropointError):
+    """The object has no bytes, where a range of them was asked for."""
+
+    code = "object_empty"
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -38,14 +45,17 @@ class Bucket:
         self.name = name
         self._client: Client | None = None
 
-    def read(self, name: str) -> bytes:
-        """Returns an object's bytes.
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Returns an object's first ``max_bytes``, all where it has no more.
 
         Raises:
             ObjectNotFoundError: no such bucket or object.
             UnavailableError: the storage cannot be reached, or refuses.
         """
-        data: bytes = self._call("download_as_bytes", name)
+        try:
+            data: bytes = self._call("download_as_bytes", name, end=max_bytes - 1)
+        except EmptyObjectError:
+            return b""
         return data
 
     def download(self, name: str, to: Path) -> None:
@@ -69,16 +79,18 @@ class Bucket:
             raise _told(error, f"{SCHEME}{self.name}/{prefix}") from error
         return sorted(folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes)
 
-    def _call(self, method: str, name: str, *arguments: str) -> Any:
+    def _call(self, method: str, name: str, *arguments: str, **options: int) -> Any:
         client = self._connected()
         blob = client.bucket(self.name).blob(name)
         try:
-            return getattr(blob, method)(*arguments, timeout=_TIMEOUT_S, retry=_retry())
+            return getattr(blob, method)(*arguments, timeout=_TIMEOUT_S, retry=_retry(), **options)
         except Exception as error:
             raise _told(error, f"{SCHEME}{self.name}/{name}") from error
 
     def _connected(self) -> "Client":
         if self._client is None:
+            # Else it asks for each bucket's own metadata too, which takes one more permission.
+            os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
             try:
                 from google.cloud.storage import Client
             except ImportError:
@@ -99,8 +111,10 @@ def _retry() -> Any:
 
 
 def _told(error: Exception, uri: str) -> ZeropointError:
-    from google.api_core.exceptions import NotFound
+    from google.api_core.exceptions import NotFound, RequestRangeNotSatisfiable
 
+    if isinstance(error, RequestRangeNotSatisfiable):
+        return EmptyObjectError(f"{uri}: expected bytes, got none")
     if isinstance(error, NotFound):
         return ObjectNotFoundError(f"{uri}: expected it to exist, got no such bucket or object")
     return UnavailableError(f"{uri}: {type(error).__name__}: {error}", retry_after_s=5.0)

@@ -169,11 +169,11 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         if "transparency" in image.info:
             pixels[values == image.info["transparency"]] = 255  # this value shows the white below
         return Image.fromarray(pixels)
-    values = np.nan_to_num(values.astype(np.float32), copy=False)
-    highest = float(values.max(initial=0))
+    values = np.fmax(values, 0, dtype=np.float32)  # what is no number is black
+    highest = min(float(values.max(initial=0)), float(np.finfo(np.float32).max))
     scales = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     white = next((scale for scale in scales if highest <= scale), highest)
-    values.clip(0, white, out=values)
+    np.minimum(values, white, out=values)
     values *= 255.0 / white
     values += 0.5
     return Image.fromarray(values.astype(np.uint8))

@@ -26,8 +26,10 @@ from zeropoint.settings import Settings
 log = logging.getLogger("zeropoint")
 
 # W3C trace context: version, trace, span, flags. Google's own: trace/span;o=options.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-_CLOUD_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/(\d{1,20}))?(?:;o=(\d))?")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+)
+_CLOUD_TRACE = re.compile(r"(?!0{32})([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o=([0-9]))?")
 _QUEUED_RECORDS = 10_000
 _FLUSH_S = 5.0
 
@@ -39,7 +41,10 @@ os.register_at_fork(
 
 
 class Trace(NamedTuple):
-    """The trace that a request belongs to: ids in hexadecimal, and whether it is sampled."""
+    """The trace that a request belongs to: ids in hexadecimal, and whether it is sampled.
+
+    The span is empty where none is known.
+    """
 
     trace: str
     span: str
@@ -54,7 +59,8 @@ def follow(traceparent: str, cloud_trace_context: str) -> None:
     if found := _TRACEPARENT.fullmatch(traceparent):
         _trace.set(Trace(found[1], found[2], int(found[3], 16) & 1 == 1))
     elif found := _CLOUD_TRACE.fullmatch(cloud_trace_context):
-        span = f"{int(found[2] or 0) % 2**64:016x}"
+        number = int(found[2] or 0) % 2**64
+        span = f"{number:016x}" if number else ""
         _trace.set(Trace(found[1].lower(), span, found[3] == "1"))
     else:
         _trace.set(None)
@@ -192,7 +198,7 @@ def google_handler(**client: Any) -> logging.Handler:
     Args:
         client: What its ``Client`` takes.
     """
-    from google.cloud.logging import Client
+    from google.cloud.logging import Client, Resource
     from google.cloud.logging.handlers import CloudLoggingHandler
     from google.cloud.logging_v2.handlers.transports import SyncTransport
 
@@ -203,7 +209,9 @@ def google_handler(**client: Any) -> logging.Handler:
 
     # Over HTTP: what gRPC begins in a process is not to be used in its forks.
     connected = Client(_use_grpc=False, **client)  # type: ignore[no-untyped-call]
-    return CloudLoggingHandler(connected, name="zeropoint", transport=Transport)
+    # A resource that is named is not looked for in the network.
+    resource = Resource(type="global", labels={"project_id": connected.project})
+    return CloudLoggingHandler(connected, name="zeropoint", transport=Transport, resource=resource)
 
 
 def _context(settings: Settings) -> dict[str, Any]:
@@ -215,7 +223,8 @@ def _context(settings: Settings) -> dict[str, Any]:
     if trace := _trace.get():
         prefix = f"projects/{settings.project}/traces/" if settings.project else ""
         context["trace"] = prefix + trace.trace
-        context["span_id"] = trace.span
+        if trace.span:
+            context["span_id"] = trace.span
         context["trace_sampled"] = trace.sampled
     return context
 

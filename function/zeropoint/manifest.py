@@ -21,11 +21,15 @@ _SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
 _WORDS = {  # what msgspec says: what TOML says
     "array": "an array",
     "bool": "true or false",
+    "date": "a date",
+    "datetime": "a date and time",
     "float": "a number",
     "int": "an integer",
     "object": "a table",
     "str": "a string",
+    "time": "a time",
 }
+_TYPES = "|".join((*_WORDS, "null"))
 _Tables = TypeVar("_Tables", bound=msgspec.Struct)
 
 
@@ -37,7 +41,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path).parts
-        if not parts or ".." in parts or parts[0] == "/" or re.search(r"[\\\x00]", self.path):
+        outside = not parts or ".." in parts or self.path.startswith("/")
+        if outside or "\\" in self.path or "\0" in self.path:
             raise ValueError(f"expected a path below the model's folder, got {self.path!r}")
 
 
@@ -130,9 +135,10 @@ def _in_words(error: str) -> str:
         f"`str` matching regex {NAME_PATTERN!r}",
         "at most 63 characters of a-z0-9._- that begin with one of a-z0-9",
     )
-    said = re.sub(r"`([a-z |]+)`", lambda found: _types(found[1]), said)
+    said = re.sub(rf"`((?:{_TYPES}| \| )+)`", lambda found: _types(found[1]), said)
     return f"`{path}`: {said[:1].lower()}{said[1:]}"
 
 
 def _types(types: str) -> str:
-    return " or ".join(_WORDS.get(one, one) for one in types.split(" | ") if one != "null")
+    """Says `array | null`, where TOML has no null, as an array."""
+    return " or ".join(_WORDS[one] for one in types.split(" | ") if one != "null")

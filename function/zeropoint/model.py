@@ -1,19 +1,15 @@
 """A model in memory: prepare, execute, output."""
 
-import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from zeropoint import cpus, external_data, tasks
-from zeropoint.artifact import Artifact, Repository
-from zeropoint.errors import ArtifactError, BodyTooLargeError, ClientError, InvalidError
-from zeropoint.instances import Blob, Instance
-from zeropoint.manifest import Check, Manifest
+from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
+from zeropoint.instances import Instance
+from zeropoint.manifest import Manifest
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Task
 from zeropoint.tensors import Tensors, TensorSpec
@@ -24,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What a model said to one request."""
+    """What a model said to one request: predictions, or to raw tensors raw tensors."""
 
-    predictions: list[Prediction]
     model: "Model"
     timings: Timings
+    predictions: list[Prediction]
+    tensors: Tensors
 
 
 class Model:
@@ -50,6 +47,7 @@ class Model:
         self.digest = f"sha256:{manifest.file.sha256}"
         self.load_timings = Timings()
         self.first_answer = threading.Lock()  # the first answer takes it, and tells how it loaded
+        self.takes_files = task.takes_files
         self._task = task
         self._session = session
         self._max_instances = settings.max_instances
@@ -90,7 +88,22 @@ class Model:
             with timings.measure("output"):
                 contexts = [one.context for one in prepared]
                 predictions += self._task.output(found, contexts, chosen)
-        return Answer(predictions, self, timings)
+        return Answer(self, timings, predictions, {})
+
+    def execute(self, tensors: Tensors) -> Answer:
+        """Answers raw tensors with raw tensors: one forward pass, without the task.
+
+        Args:
+            tensors: An array for each of `inputs`, of its dtype and shape.
+
+        Raises:
+            InvalidError: the tensors are not those of `inputs`.
+        """
+        _refuse_misfits(tensors, self.inputs)
+        timings = Timings(prepare=0.0, execute=0.0, output=0.0)
+        with timings.measure("execute"):
+            found = self._session.run(tensors)
+        return Answer(self, timings, [], found)
 
     def _parameters(self, parameters: Mapping[str, Any]) -> msgspec.Struct:
         try:
@@ -111,71 +124,6 @@ class Model:
             raise error.within(f"instance {number} of {count}") if count > 1 else error from None
 
 
-def load(repository: Repository, name: str, settings: Settings) -> Model:
-    """Reads, verifies and builds a model, and has it give its known answer.
-
-    Raises:
-        ModelNotFoundError: the repository has no such model.
-        ManifestError: its model.toml is wrong.
-        ArtifactError: a file is missing or not what the manifest says, or the known answer did
-            not come out.
-        UnavailableError: the repository is away.
-    """
-    timings = Timings()
-    with timings.measure("imports"):
-        from zeropoint.session import Session
-    with timings.measure("read"):
-        artifact = Artifact(repository, name)
-        manifest = artifact.manifest
-        path = artifact.fetch(manifest.file)
-        external_data.refuse(path)
-        verified = _signature(path)
-    with timings.measure("session"):
-        session = Session(path, cpus.threads(settings.cpus or cpus.available()))
-        if _signature(path) != verified:
-            raise ArtifactError(f"{name}/{manifest.file.path}: it was changed while it was loaded")
-        task = tasks.create(artifact, session.inputs, session.outputs, settings)
-    model = Model(manifest, task, session, settings)
-    with timings.measure("check"):
-        prove(model, artifact)
-    model.load_timings = timings
-    return model
-
-
-def prove(model: Model, artifact: Artifact) -> None:
-    """Has a model answer its manifest's [check].
-
-    Raises:
-        ArtifactError: another answer came out, or none.
-    """
-    check = artifact.manifest.check
-    data = artifact.fetch(check.file).read_bytes()
-    instance = msgspec.json.decode(data) if check.input.endswith(".json") else Blob(data)
-    try:
-        (prediction,) = model.predict([instance]).predictions
-    except ClientError as error:
-        raise _wrong_answer(check, f"a refusal: {error.message}") from None
-    for problem in _differences(check, prediction):
-        raise _wrong_answer(check, problem)
-
-
-def _wrong_answer(check: Check, problem: str) -> ArtifactError:
-    return ArtifactError(f"{check.input}: expected the known answer {check.expect}, got {problem}")
-
-
-def _differences(check: Check, prediction: Prediction) -> Iterator[str]:
-    tolerance = float(check.expect.get("tolerance", 1e-3))
-    for key, expected in check.expect.items():
-        if key == "tolerance":
-            continue
-        got = prediction.get(key) if isinstance(prediction, dict) else prediction
-        if isinstance(expected, float) and isinstance(got, int | float):
-            if not math.isclose(got, expected, rel_tol=0.0, abs_tol=tolerance):
-                yield f"{key} {got:.4f}"
-        elif got != expected:
-            yield f"{key} {got!r}"
-
-
 def _stack(tensors: Sequence[Tensors]) -> Tensors:
     """Joins instances to a batch; one alone is passed on without a copy."""
     if len(tensors) == 1:
@@ -183,6 +131,16 @@ def _stack(tensors: Sequence[Tensors]) -> Tensors:
     return {name: np.concatenate([one[name] for one in tensors]) for name in tensors[0]}
 
 
-def _signature(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _refuse_misfits(tensors: Tensors, inputs: Sequence[TensorSpec]) -> None:
+    if tensors.keys() != {spec.name for spec in inputs}:
+        raise InvalidError(f"expected the inputs {'; '.join(map(str, inputs))}, got other names")
+    for spec in inputs:
+        tensor = tensors[spec.name]
+        dims = zip(spec.shape, tensor.shape, strict=False)
+        if (
+            tensor.dtype != spec.dtype
+            or tensor.ndim != len(spec.shape)
+            or any(wanted not in (None, got) for wanted, got in dims)
+        ):
+            got = TensorSpec(spec.name, tensor.dtype, tensor.shape)
+            raise InvalidError(f"expected the input {spec}, got {got}")

@@ -50,7 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_pixels: Annotated[
         int, Meta(ge=1, description="Largest image, width by height, told before it is decoded")
     ] = 8192 * 6144
-    max_instances: Annotated[int, Meta(ge=1, description="Most instances in one request")] = 256
+    max_instances: Annotated[int, Meta(ge=1, description="Most instances in one request")] = 1024
+    buckets: Annotated[
+        str, Meta(description="Buckets whose objects may be instances, by comma. Empty: none")
+    ] = ""
     timeout_s: Annotated[
         float, Meta(gt=0, le=3600, description="Longest wait for a model that is still loading")
     ] = 60.0

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from zeropoint import model, settings
+from zeropoint import loader, settings
 from zeropoint.artifact import open_repository
 from zeropoint.errors import ZeropointError
 
@@ -21,7 +21,7 @@ def command(names: tuple[str, ...]) -> None:
     failed = 0
     for name in names or repository.names():
         try:
-            loaded = model.load(repository, name, chosen)
+            loaded = loader.load(repository, name, chosen)
         except ZeropointError as error:
             failed += 1
             click.echo(f"FAIL  {name}: {error.message}")

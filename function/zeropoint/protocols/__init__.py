@@ -1,7 +1,7 @@
 """A protocol is how instances come in and predictions go out: one module each.
 
-A new one is a module with an object that has `Protocol`'s three methods, and a row for each of
-its routes in `zeropoint.app.ROUTES`. It knows nothing of models, tasks or ONNX Runtime.
+A new one is a module with `Protocol`'s three functions, and a row for each of its routes in
+`zeropoint.app.ROUTES`. It knows nothing of tasks or ONNX Runtime.
 """
 
 import typing
@@ -13,14 +13,27 @@ from flask import Request
 from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
 from zeropoint.instances import Instance
 from zeropoint.model import Answer
+from zeropoint.protocols import strict_json
 from zeropoint.settings import Settings
+from zeropoint.tensors import Tensors
 
 
 class Call(NamedTuple):
-    """What a request asks for."""
+    """What a request asks for: instances or, of the model itself, tensors."""
 
-    instances: Sequence[Instance]
-    parameters: Mapping[str, Any]
+    instances: Sequence[Instance] = ()
+    parameters: Mapping[str, Any] = {}
+    tensors: Tensors | None = None
+    model: str = ""  # named in the document, where the path names none
+    context: Any = None  # what `encode` must know of the request
+
+
+class Body(NamedTuple):
+    """The body of a response, and the headers that belong to it."""
+
+    data: bytes
+    media_type: str = strict_json.MEDIA_TYPE
+    headers: Mapping[str, str] = {}
 
 
 class Protocol(typing.Protocol):
@@ -33,11 +46,11 @@ class Protocol(typing.Protocol):
             ClientError: it cannot be parsed, or it is over a limit.
         """
 
-    def encode(self, answer: Answer) -> Any:
-        """Returns the JSON value of the answer's body."""
+    def encode(self, answer: Answer, call: Call) -> Body:
+        """Writes the answer to a call."""
 
-    def refuse(self, error: ZeropointError) -> Any:
-        """Returns the JSON value of a refusal's body."""
+    def refuse(self, error: ZeropointError) -> Body:
+        """Writes a refusal."""
 
 
 def read_body(request: Request, settings: Settings) -> bytes:
@@ -50,7 +63,7 @@ def read_body(request: Request, settings: Settings) -> bytes:
     """
     limit = settings.max_body_bytes
     request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there
-    body = b"" if (request.content_length or 0) > limit else request.get_data(cache=False)
+    body = b"" if (request.content_length or 0) > limit else request.get_data()
     if (request.content_length or len(body)) > limit:
         raise BodyTooLargeError(f"expected a body of at most {limit} bytes, got more")
     if not body:

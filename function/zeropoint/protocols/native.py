@@ -14,9 +14,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 
 from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
-from zeropoint.instances import Blob, from_json
+from zeropoint.instances import Blob
 from zeropoint.model import Answer
-from zeropoint.protocols import Call, read_body, strict_json
+from zeropoint.protocols import Body, Call, read_body, strict_json
 from zeropoint.settings import Settings
 
 _Files = list[tuple[str, FileStorage]]
@@ -46,24 +46,26 @@ def decode(request: Request, settings: Settings) -> Call:
         return Call(_files(body, boundary, settings.max_instances), _query(request))
     if strict_json.is_json(media_type):
         document = strict_json.decode(body, Document)
-        return Call([from_json(value) for value in document.instances], document.parameters)
+        return Call(document.instances, document.parameters)
     return Call([Blob(body, media_type)], _query(request))
 
 
-def encode(answer: Answer) -> Any:
-    """Returns the body of an answer."""
+def encode(answer: Answer, call: Call) -> Body:
+    """Writes the predictions, and which model made them."""
     manifest = answer.model.manifest
-    return {
+    document = {
         "predictions": answer.predictions,
         "model": manifest.name,
         "version": manifest.version,
         "digest": answer.model.digest,
     }
+    return Body(strict_json.encode(document))
 
 
-def refuse(error: ZeropointError) -> Any:
-    """Returns the body of a refusal, the one error shape."""
-    return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
+def refuse(error: ZeropointError) -> Body:
+    """Writes a refusal in the one error shape."""
+    told = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    return Body(strict_json.encode({"error": told}))
 
 
 def _files(body: bytes, boundary: str, max_parts: int) -> list[Blob]:

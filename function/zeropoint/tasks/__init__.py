@@ -1,11 +1,12 @@
 """A task is a kind of model: it knows how to prepare its inputs and what its outputs mean.
 
-A new task is one module with a ``create`` and one row in `TASKS`; it is imported when the first
-model of its kind is loaded.
+A new task is one module with ``create``, ``schema`` and ``Parameters``, and one row in `TASKS`; it
+is imported when the first model of its kind is asked for.
 """
 
 import importlib
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -16,7 +17,10 @@ from zeropoint.instances import Instance
 from zeropoint.settings import Settings
 from zeropoint.tensors import Tensors, TensorSpec
 
-TASKS = {"image-classification": "zeropoint.tasks.image_classification"}
+TASKS = {
+    "image-classification": "zeropoint.tasks.image_classification",
+    "tensor": "zeropoint.tasks.tensor",
+}
 
 # What a prediction may hold: whatever JSON can say.
 Prediction = Any
@@ -29,8 +33,20 @@ class Prepared(NamedTuple):
     context: Any = None
 
 
+class Schema(NamedTuple):
+    """What callers of a model send and get, as JSON Schema, without loading it."""
+
+    instance: dict[str, Any]
+    prediction: dict[str, Any]
+    example: Any  # an instance that is answered
+    media_types: tuple[str, ...]  # of a body that is one instance
+
+
 class Task(Protocol):
     """Step 1 and step 3 of an inference; step 2, the forward pass, is the session's."""
+
+    # Whether its instances are files, which JSON gives as base64 or as an object's name.
+    takes_files: bool
 
     # What a caller may vary, a struct that forbids unknown fields and has a default for each.
     parameters: type[msgspec.Struct]
@@ -69,10 +85,35 @@ def create(
         ManifestError: no such task, or its tables do not fit the model's inputs and outputs.
         ArtifactError: a file of the task is missing, or its digest differs.
     """
+    task: Task = _module(artifact).create(artifact, inputs, outputs, settings)
+    return task
+
+
+def schema(artifact: Artifact) -> Schema:
+    """Returns what callers of an artifact's model send and get.
+
+    Raises:
+        ManifestError: no such task, or its tables are wrong.
+        ArtifactError: a file of the task is missing, or its digest differs.
+    """
+    found: Schema = _module(artifact).schema(artifact)
+    return found
+
+
+def parameters(artifact: Artifact) -> type[msgspec.Struct]:
+    """Returns what callers of an artifact's model may vary.
+
+    Raises:
+        ManifestError: no such task.
+    """
+    found: type[msgspec.Struct] = _module(artifact).Parameters
+    return found
+
+
+def _module(artifact: Artifact) -> ModuleType:
     name = artifact.manifest.task
     if name not in TASKS:
         raise ManifestError(
             f"{artifact.manifest.name}: expected a task of {', '.join(TASKS)}, got {name!r}"
         )
-    task: Task = importlib.import_module(TASKS[name]).create(artifact, inputs, outputs, settings)
-    return task
+    return importlib.import_module(TASKS[name])

@@ -25,6 +25,30 @@ _KERNELS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff")
+# What stands for a file in JSON: see `zeropoint.files`.
+FILE_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+            "required": ["b64"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"gcs": {"type": "string", "pattern": "^gs://"}},
+            "required": ["gcs"],
+            "additionalProperties": False,
+        },
+        {"type": "string", "description": "base64, or a name that begins with gs://"},
+    ]
+}
+# One orange pixel, a PNG.
+SMALL_EXAMPLE = {
+    "b64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4v5QBAARLAa"
+    "U/Dnq2AAAAAElFTkSuQmCC"
+}
 # A far larger image is first averaged over whole pixels, to at least this many times the goal.
 _REDUCING_GAP = 3.0
 
@@ -120,7 +144,9 @@ class ImageInput:
             InvalidError: not bytes at all.
         """
         if not isinstance(instance, Blob):
-            raise InvalidError('expected an image, in JSON as {"b64": "…"}, got another value')
+            raise InvalidError(
+                'expected an image, in JSON as {"b64": "…"} or text, got another value'
+            )
         if instance.media_type and not _may_be_image(instance.media_type):
             raise UnsupportedMediaError(
                 f"expected the media type of a {images.SERVED} image, or application/octet-stream,"

@@ -13,8 +13,8 @@ from zeropoint.errors import ArtifactError, InvalidError, ManifestError
 from zeropoint.instances import Instance
 from zeropoint.manifest import File, read_tables
 from zeropoint.settings import Settings
-from zeropoint.tasks import Prediction, Prepared
-from zeropoint.tasks.image import ImageInput, ImageTable
+from zeropoint.tasks import Prediction, Prepared, Schema
+from zeropoint.tasks.image import FILE_SCHEMA, MEDIA_TYPES, SMALL_EXAMPLE, ImageInput, ImageTable
 from zeropoint.tensors import Tensors, TensorSpec
 
 
@@ -50,6 +50,7 @@ class ImageClassification:
     """
 
     parameters = Parameters
+    takes_files = True
 
     def __init__(self, image: ImageInput, output: Output, labels: list[str], name: str) -> None:
         self._image = image
@@ -86,7 +87,8 @@ class ImageClassification:
         top_k = cast(Parameters, parameters).top_k or min(self._output.top_k, len(self._labels))
         if top_k > len(self._labels):
             raise InvalidError(f"expected top_k of at most {len(self._labels)}, got more")
-        return [self._told(row, top_k) for row in self._activate(scores)]
+        probabilities = self._activate(scores)
+        return [self._told(*row, top_k) for row in zip(scores, probabilities, strict=True)]
 
     def _activate(self, scores: NDArray[Any]) -> NDArray[Any]:
         if self._output.activation == "softmax":
@@ -97,8 +99,9 @@ class ImageClassification:
             return np.asarray(0.5 * (np.tanh(0.5 * scores) + 1.0))  # never overflows
         return scores
 
-    def _told(self, probabilities: NDArray[Any], top_k: int) -> Prediction:
-        best = np.argsort(-probabilities, kind="stable")[:top_k]  # of equals, the first label
+    def _told(self, scores: NDArray[Any], probabilities: NDArray[Any], top_k: int) -> Prediction:
+        # Scores still differ where probabilities have become 1 or 0. Of equals, the first label.
+        best = np.argsort(-scores, kind="stable")[:top_k]
         top = [
             {
                 "label": self._labels[index],
@@ -128,3 +131,21 @@ def create(
             f" of {tables.labels.path}, got {'; '.join(map(str, outputs))}"
         )
     return ImageClassification(image, tables.output, labels, outputs[0].name)
+
+
+def schema(artifact: Artifact) -> Schema:
+    """Returns what a caller sends and gets."""
+    label = {"type": "string"}
+    probability = {"type": ["number", "null"]}
+    named = {"label": label, "probability": probability}
+    top = {
+        "type": "object",
+        "properties": {**named, "index": {"type": "integer", "minimum": 0}},
+        "required": ["label", "probability", "index"],
+    }
+    prediction = {
+        "type": "object",
+        "properties": {**named, "top": {"type": "array", "items": top, "minItems": 1}},
+        "required": ["label", "probability", "top"],
+    }
+    return Schema(FILE_SCHEMA, prediction, SMALL_EXAMPLE, MEDIA_TYPES)

@@ -17,6 +17,7 @@ import hashlib
 import importlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -33,9 +34,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 import torch
 from PIL import Image
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at its import
+import onnxruntime as ort
 
 ARTIFACT = Path(__file__).resolve().parent.parent
 

@@ -1,0 +1,87 @@
+"""From a folder to a model in memory that has given its known answer."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from zeropoint import cpus, external_data, tasks
+from zeropoint.artifact import Artifact, Repository
+from zeropoint.errors import ArtifactError, ClientError
+from zeropoint.instances import Blob
+from zeropoint.manifest import Check
+from zeropoint.model import Model
+from zeropoint.settings import Settings
+from zeropoint.tasks import Prediction
+from zeropoint.timing import Timings
+
+
+def load(repository: Repository, name: str, settings: Settings) -> Model:
+    """Reads, verifies and builds a model, and has it give its known answer.
+
+    Raises:
+        ModelNotFoundError: the repository has no such model.
+        ManifestError: its model.toml is wrong.
+        ArtifactError: a file is missing or not what the manifest says, or the known answer did
+            not come out.
+        UnavailableError: the repository is away.
+    """
+    timings = Timings()
+    with timings.measure("imports"):
+        from zeropoint.session import Session
+    with timings.measure("read"):
+        artifact = Artifact(repository, name)
+        manifest = artifact.manifest
+        path = artifact.fetch(manifest.file)
+        external_data.refuse(path)
+        verified = _signature(path)
+    with timings.measure("session"):
+        session = Session(path, cpus.threads(settings.cpus or cpus.available()))
+        if _signature(path) != verified:
+            raise ArtifactError(f"{name}/{manifest.file.path}: it was changed while it was loaded")
+        task = tasks.create(artifact, session.inputs, session.outputs, settings)
+    model = Model(manifest, task, session, settings)
+    with timings.measure("check"):
+        prove(model, artifact)
+    model.load_timings = timings
+    return model
+
+
+def prove(model: Model, artifact: Artifact) -> None:
+    """Has a model answer its manifest's [check].
+
+    Raises:
+        ArtifactError: another answer came out, or none.
+    """
+    check = artifact.manifest.check
+    data = artifact.fetch(check.file).read_bytes()
+    instance = msgspec.json.decode(data) if check.input.endswith(".json") else Blob(data)
+    try:
+        (prediction,) = model.predict([instance]).predictions
+    except ClientError as error:
+        raise _wrong_answer(check, f"a refusal: {error.message}") from None
+    for problem in _differences(check, prediction):
+        raise _wrong_answer(check, problem)
+
+
+def _wrong_answer(check: Check, problem: str) -> ArtifactError:
+    return ArtifactError(f"{check.input}: expected the known answer {check.expect}, got {problem}")
+
+
+def _differences(check: Check, prediction: Prediction) -> Iterator[str]:
+    tolerance = float(check.expect.get("tolerance", 1e-3))
+    for key, expected in check.expect.items():
+        if key == "tolerance":
+            continue
+        got = prediction.get(key) if isinstance(prediction, dict) else prediction
+        if isinstance(expected, float) and isinstance(got, int | float):
+            if not math.isclose(got, expected, rel_tol=0.0, abs_tol=tolerance):
+                yield f"{key} {got:.4f}"
+        elif got != expected:
+            yield f"{key} {got!r}"
+
+
+def _signature(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

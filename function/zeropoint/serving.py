@@ -1,0 +1,84 @@
+"""What one serving process holds: its settings, models, counts and the time of its start."""
+
+from zeropoint.artifact import open_repository
+from zeropoint.catalog import Catalog
+from zeropoint.files import Reader
+from zeropoint.logs import log
+from zeropoint.metrics import Metrics
+from zeropoint.model import Answer
+from zeropoint.protocols import Call
+from zeropoint.settings import Settings
+from zeropoint.timing import ColdStart, Timings
+
+
+class Serving:
+    """What the handlers of all routes share.
+
+    Args:
+        settings: Where the models are, and the limits.
+        cold_start: When the process began.
+    """
+
+    def __init__(self, settings: Settings, cold_start: ColdStart) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.catalog = Catalog(open_repository(settings), settings, self.metrics)
+        self._reader = Reader(settings)
+        self._cold_start = cold_start
+
+    def answer(self, call: Call, name: str = "") -> Answer:
+        """Answers a call; its timings begin with the time spent waiting for the model.
+
+        Args:
+            call: What is asked.
+            name: The model's name; empty: the call's, or the default.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            ModelUnavailableError: it could not be loaded, or not in time.
+            ClientError: an instance, a tensor or a parameter is refused.
+        """
+        timings = Timings()
+        with timings.measure("queue"):
+            model = self.catalog.get(name or call.model, self.settings.timeout_s)
+        if call.tensors is not None:
+            answer = model.execute(call.tensors)
+        else:
+            instances = call.instances
+            if model.takes_files:
+                instances = self._reader.read(instances)
+            answer = model.predict(instances, call.parameters)
+        timings.update(answer.timings)
+        self.metrics.predicted(model.manifest.name, len(answer.predictions), timings)
+        return answer._replace(timings=timings)
+
+    def headers(self, answer: Answer) -> dict[str, str]:
+        """Returns the headers of an answer: its steps, and the model's digest."""
+        told = [answer.timings.header(), self._first_answer(answer)]
+        timing = ", ".join(filter(None, told))
+        return {"X-Model-Digest": answer.model.digest, "Server-Timing": timing}
+
+    def _first_answer(self, answer: Answer) -> str:
+        """Logs and returns how the model was loaded, if this is its first answer.
+
+        The first answer of the process also tells how the process began.
+        """
+        model = answer.model
+        if not model.first_answer.acquire(blocking=False):
+            return ""
+        phases = Timings()
+        first = self._cold_start.is_first()
+        if first:
+            phases["process"] = self._cold_start.process_s
+        phases.update(model.load_timings)
+        phases["first"] = sum(answer.timings[step] for step in ("prepare", "execute", "output"))
+        if first:
+            phases["total"] = self._cold_start.total_s()
+            self.metrics.started(phases)
+        fields = {
+            "model": model.manifest.name,
+            "digest": model.digest,
+            "cold_start_ms": phases.ms(),
+        }
+        log.info("cold start", extra={"fields": fields})
+        return phases.header("cold-")

@@ -1,0 +1,102 @@
+"""Any ONNX model: raw named tensors in and out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from zeropoint.artifact import Artifact
+from zeropoint.errors import InvalidError
+from zeropoint.instances import Instance
+from zeropoint.manifest import read_tables
+from zeropoint.settings import Settings
+from zeropoint.tasks import Prediction, Prepared, Schema
+from zeropoint.tensors import Tensors, TensorSpec, from_json
+
+
+class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The manifest's tables for this task: none."""
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a caller may vary: nothing."""
+
+
+class TensorTask:
+    """Steps 1 and 3 of a model of which nothing is known but its inputs and outputs.
+
+    An instance is an object with an array for each input, or the array alone where there is one.
+    Where the first dimension of every input varies, or is 1, it counts instances, and an
+    instance's arrays are without it; else one instance is the whole input.
+
+    Args:
+        inputs: The model's inputs.
+    """
+
+    parameters = Parameters
+    takes_files = False
+
+    def __init__(self, inputs: Sequence[TensorSpec]) -> None:
+        self._inputs = inputs
+        self._batched = all(spec.shape[:1] in ((None,), (1,)) for spec in inputs)
+
+    def prepare(self, instance: Instance) -> Prepared:
+        """Makes one instance's lists of numbers arrays of the inputs' dtypes.
+
+        Raises:
+            InvalidError: an input is missing or unknown, or of another shape or type.
+        """
+        if not isinstance(instance, dict) and len(self._inputs) == 1:
+            instance = {self._inputs[0].name: instance}
+        names = ", ".join(spec.name for spec in self._inputs)
+        if not isinstance(instance, dict) or instance.keys() != {s.name for s in self._inputs}:
+            raise InvalidError(f"expected an object with the keys {names}, got another value")
+        return Prepared(
+            {spec.name: self._array(instance[spec.name], spec) for spec in self._inputs}
+        )
+
+    def output(
+        self, tensors: Tensors, contexts: Sequence[Any], parameters: msgspec.Struct
+    ) -> list[Prediction]:
+        """Makes the outputs lists of numbers, for each instance an object with all of them."""
+        if not self._batched:
+            return [{name: tensor.tolist() for name, tensor in tensors.items()}]
+        return [
+            {name: tensor[row].tolist() for name, tensor in tensors.items()}
+            for row in range(len(contexts))
+        ]
+
+    def _array(self, value: Any, spec: TensorSpec) -> NDArray[Any]:
+        shape = spec.shape[1:] if self._batched else spec.shape
+        wanted = TensorSpec(spec.name, spec.dtype, shape)
+        try:
+            array = from_json(value, spec.dtype)
+        except ValueError as error:
+            raise InvalidError(f"expected {wanted}, got {error}") from None
+        dims = zip(shape, array.shape, strict=False)
+        if array.ndim != len(shape) or any(want not in (None, got) for want, got in dims):
+            got_shape = TensorSpec(spec.name, spec.dtype, array.shape)
+            raise InvalidError(f"expected {wanted}, got {got_shape}")
+        return array[None] if self._batched else array
+
+
+def create(
+    artifact: Artifact,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    settings: Settings,
+) -> TensorTask:
+    """Builds the task from an artifact; raises as `zeropoint.tasks.create` says."""
+    read_tables(artifact.manifest, Tables)
+    return TensorTask(inputs)
+
+
+def schema(artifact: Artifact) -> Schema:
+    """Returns what a caller sends and gets; the example is the known answer's own input."""
+    array = {"type": ["array", "number", "boolean", "string"]}
+    named = {"type": "object", "additionalProperties": array}
+    example = msgspec.json.decode(artifact.fetch(artifact.manifest.check.file).read_bytes())
+    return Schema(
+        instance={"anyOf": [named, array]}, prediction=named, example=example, media_types=()
+    )
