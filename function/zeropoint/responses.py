@@ -19,8 +19,11 @@ def of_body(body: Body, status: int = 200, headers: Mapping[str, str] | None = N
     It is an iterator, as functions-framework reads the whole request body, however large, before
     it sends a response that is none; on a refused body that reading would fail again.
     """
-    response = Response(iter([body.data]), status, content_type=body.media_type)
-    response.headers.update({**body.headers, **(headers or {})})
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.content_length = len(body.data)
-    return response
+    fields = {
+        "Content-Type": body.media_type,
+        "Content-Length": str(len(body.data)),
+        "X-Content-Type-Options": "nosniff",
+        **body.headers,
+        **(headers or {}),
+    }
+    return Response(iter([body.data]), status, list(fields.items()))

@@ -14,6 +14,7 @@ from msgspec import Meta
 from zeropoint.errors import SettingsError
 
 PREFIX = "ZEROPOINT_"
+_ROUTE = r"^(/[\w.~:@!$&'()*+,;=%/-]*)?$"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, description="Largest request body; Cloud Run's own limit is 32 MiB")
     ] = 32 * 1024 * 1024
     max_pixels: Annotated[
-        int, Meta(ge=1, description="Largest image, width by height, told before it is decoded")
+        int,
+        Meta(
+            ge=1,
+            le=178_956_970,  # twice Pillow's own limit, beyond which it refuses
+            description="Largest image, width by height, told before it is decoded",
+        ),
     ] = 8192 * 6144
     max_instances: Annotated[int, Meta(ge=1, description="Most instances in one request")] = 1024
     buckets: Annotated[
@@ -65,6 +71,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=65535, description="Port to listen on (platform)", extra={"env": "PORT"}),
     ] = 8080
+    aip_http_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port to listen on, before PORT (Vertex AI)",
+            extra={"env": "AIP_HTTP_PORT"},
+        ),
+    ] = 0
+    aip_health_route: Annotated[
+        str,
+        Meta(
+            pattern=_ROUTE,
+            description="Route that answers as /readyz (Vertex AI)",
+            extra={"env": "AIP_HEALTH_ROUTE"},
+        ),
+    ] = ""
+    aip_predict_route: Annotated[
+        str,
+        Meta(
+            pattern=_ROUTE,
+            description="Route that answers as /predict (Vertex AI)",
+            extra={"env": "AIP_PREDICT_ROUTE"},
+        ),
+    ] = ""
+    aip_storage_uri: Annotated[
+        str,
+        Meta(
+            description="Model repository where ZEROPOINT_MODELS is empty (Vertex AI)",
+            extra={"env": "AIP_STORAGE_URI"},
+        ),
+    ] = ""
     service: Annotated[
         str, Meta(description="Label of the log (platform)", extra={"env": "K_SERVICE"})
     ] = ""

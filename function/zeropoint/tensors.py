@@ -38,6 +38,11 @@ def from_json(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     if array.size == 0 and array.dtype.kind == "f":
         return array.astype(dtype)
     kinds = {"b": "b", "f": "fiu", "i": "iu", "u": "iu", "O": "U"}[dtype.kind]
+    if dtype.kind in "iu" and array.dtype.kind in "fO":
+        # NumPy has no integers that hold numbers below 0 and above 2**63 at once.
+        exact = np.asarray(value, np.object_)
+        if all(isinstance(one, int) for one in exact.flat):
+            array, kinds = exact, "O"
     if array.dtype.kind not in kinds:
         raise ValueError("values of another type")
     if dtype.kind in "iu":

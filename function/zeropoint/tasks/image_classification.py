@@ -123,7 +123,12 @@ def create(
     manifest = artifact.manifest
     tables = read_tables(manifest, Tables)
     image = ImageInput(tables.image, inputs, settings.max_pixels, manifest.name)
-    labels = artifact.fetch(tables.labels).read_text("utf-8").splitlines()
+    try:
+        labels = artifact.fetch(tables.labels).read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ManifestError(
+            f"{manifest.name}: expected {tables.labels.path} in UTF-8, got other bytes"
+        ) from None
     fits = len(outputs) == 1 and outputs[0].dtype.kind == "f" and len(outputs[0].shape) == 2
     if not fits or outputs[0].shape[1] not in (None, len(labels)):
         raise ManifestError(
