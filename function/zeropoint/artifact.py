@@ -1,4 +1,4 @@
-"""An artifact is a folder with a model.toml; a repository is a folder of artifacts.
+"""An artifact is a folder with a model.toml; a repository is a folder of them, or one of them.
 
 A repository lies on this machine or in a bucket. A file is used only after its bytes came out
 at the digest that the manifest gives; from a bucket it goes through a cache whose names are
@@ -59,29 +59,40 @@ class LocalRepository:
         self._root = root
 
     def names(self) -> list[str]:
-        """Returns the names of the folders with a model.toml, sorted."""
+        """Returns the names of the folders with a model.toml, sorted; or the artifact's own."""
+        if self._is_artifact():
+            return [self._read(self._root).name]
         found = self._root.glob(f"*/{manifest.FILENAME}")
         return sorted(path.parent.name for path in found if _is_name(path.parent.name))
 
     def manifest(self, name: str) -> Manifest:
         """Reads a model's manifest; raises as `Repository.manifest` says."""
-        path = self._root / name / manifest.FILENAME
-        if not _is_name(name) or not path.is_file():
+        folder = self._folder(name)
+        if not _is_name(name) or not (folder / manifest.FILENAME).is_file():
             raise ModelNotFoundError(f"{self.location}: expected a model {name}, got none")
-        with path.open("rb") as file:
-            return _parse(file.read(MAX_MANIFEST_BYTES + 1), name)
+        return _named(self._read(folder), name)
 
     def fetch(self, name: str, file: File) -> Path:
         """Returns the path of a model's file; raises as `Repository.fetch` says."""
         place = f"{name}/{file.path}"
         try:
-            folder = (self._root / name).resolve()
+            folder = self._folder(name).resolve()
             path = (folder / file.path).resolve()
         except (OSError, RuntimeError):
             raise ArtifactError(f"{place}: expected a file, got a link to itself") from None
         if not path.is_relative_to(folder):
             raise ArtifactError(f"{place}: expected a file in the model's folder, got a link out")
         return _verified(path, file, place)
+
+    def _is_artifact(self) -> bool:
+        return (self._root / manifest.FILENAME).is_file()
+
+    def _folder(self, name: str) -> Path:
+        return self._root if self._is_artifact() else self._root / name
+
+    def _read(self, folder: Path) -> Manifest:
+        with (folder / manifest.FILENAME).open("rb") as file:
+            return _parse(file.read(MAX_MANIFEST_BYTES + 1), f"{folder.name}/{manifest.FILENAME}")
 
 
 class BucketRepository:
@@ -93,22 +104,19 @@ class BucketRepository:
         self._bucket = gcs.Bucket(bucket)
         self._prefix = f"{prefix}/" if prefix else ""
         self._cache = cache
+        self._artifact: bool | None = None
 
     def names(self) -> list[str]:
-        """Returns the names of the folders below the prefix, sorted."""
+        """Returns the names of the folders below the prefix, sorted; or the artifact's own."""
+        if self._is_artifact():
+            return [self._read(self._prefix).name]
         return [name for name in self._bucket.folders(self._prefix) if _is_name(name)]
 
     def manifest(self, name: str) -> Manifest:
         """Reads a model's manifest; raises as `Repository.manifest` says."""
         if not _is_name(name):
             raise ModelNotFoundError(f"{self.location}: expected a model's name")
-        try:
-            text = self._bucket.read(
-                f"{self._prefix}{name}/{manifest.FILENAME}", MAX_MANIFEST_BYTES + 1
-            )
-        except gcs.ObjectNotFoundError as error:
-            raise ModelNotFoundError(error.message) from None
-        return _parse(text, name)
+        return _named(self._read(self._folder(name)), name)
 
     def fetch(self, name: str, file: File) -> Path:
         """Returns the cached path of a model's file; raises as `Repository.fetch` says."""
@@ -123,7 +131,7 @@ class BucketRepository:
             self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache) as folder:
                 part = Path(folder) / path.name
-                self._bucket.download(f"{self._prefix}{place}", part)
+                self._bucket.download(f"{self._folder(name)}{file.path}", part)
                 os.replace(_verified(part, file, place), path)
         except gcs.ObjectNotFoundError as error:
             raise ArtifactError(error.message) from None
@@ -133,6 +141,22 @@ class BucketRepository:
                 f" got {error.strerror} (ZEROPOINT_CACHE names it)"
             ) from None
         return path
+
+    def _is_artifact(self) -> bool:
+        """Tells whether the prefix is an artifact itself; asked once, as it does not change."""
+        if self._artifact is None:
+            self._artifact = self._bucket.exists(self._prefix + manifest.FILENAME)
+        return self._artifact
+
+    def _folder(self, name: str) -> str:
+        return self._prefix if self._is_artifact() else f"{self._prefix}{name}/"
+
+    def _read(self, folder: str) -> Manifest:
+        path = folder + manifest.FILENAME
+        try:
+            return _parse(self._bucket.read(path, MAX_MANIFEST_BYTES + 1), path)
+        except gcs.ObjectNotFoundError as error:
+            raise ModelNotFoundError(error.message) from None
 
 
 class Artifact:
@@ -158,12 +182,14 @@ def open_repository(settings: Settings) -> Repository:
     Raises:
         SettingsError: its location cannot be one.
     """
-    if settings.models.startswith(gcs.SCHEME):
+    location = settings.models or settings.aip_storage_uri
+    if location.startswith(gcs.SCHEME):
         try:
-            return BucketRepository(settings.models, _cache(settings))
+            return BucketRepository(location, _cache(settings))
         except ValueError as error:
-            raise SettingsError(f"ZEROPOINT_MODELS is {settings.models!r}: {error}") from None
-    return LocalRepository(Path(settings.models) if settings.models else _beside_function())
+            variable = "ZEROPOINT_MODELS" if settings.models else "AIP_STORAGE_URI"
+            raise SettingsError(f"{variable} is {location!r}: {error}") from None
+    return LocalRepository(Path(location) if location else _beside_function())
 
 
 def _beside_function() -> Path:
@@ -184,12 +210,13 @@ def _is_name(name: str) -> bool:
     return re.match(manifest.NAME_PATTERN, name) is not None
 
 
-def _parse(text: bytes, name: str) -> Manifest:
+def _parse(text: bytes, place: str) -> Manifest:
     if len(text) > MAX_MANIFEST_BYTES:
-        raise ManifestError(
-            f"{name}/{manifest.FILENAME}: expected at most {MAX_MANIFEST_BYTES} bytes, got more"
-        )
-    found = manifest.parse(text, f"{name}/{manifest.FILENAME}")
+        raise ManifestError(f"{place}: expected at most {MAX_MANIFEST_BYTES} bytes, got more")
+    return manifest.parse(text, place)
+
+
+def _named(found: Manifest, name: str) -> Manifest:
     if found.name != name:
         raise ManifestError(
             f"{name}/{manifest.FILENAME}: expected the folder's name, got name = {found.name!r}"

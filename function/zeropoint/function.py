@@ -27,6 +27,10 @@ def _create() -> App:
     try:
         chosen = settings.from_environment()
         logs.setup(chosen)
+        if chosen.logging == "cloud":
+            from zeropoint import cloud_logs
+
+            cloud_logs.attach(chosen)
         for name in settings.unknown():
             log.warning("%s is no setting of Zeropoint (zeropoint settings lists them)", name)
         return App(chosen, cold_start)

@@ -58,6 +58,10 @@ class Bucket:
             return b""
         return data
 
+    def exists(self, name: str) -> bool:
+        """Tells whether there is such an object; raises as `read` does, but for a missing one."""
+        return bool(self._call("exists", name))
+
     def download(self, name: str, to: Path) -> None:
         """Writes an object's bytes to a file; raises as `read` does."""
         self._call("download_to_filename", name, str(to))

@@ -10,5 +10,12 @@ class Blob(NamedTuple):
     media_type: str = ""
 
 
+class _Null:
+    """The one value of its kind, as None may be an instance that a caller sent."""
+
+
+# An instance that is none, as SQL's NULL: its prediction is None.
+NULL = _Null()
+
 # A Blob, or a JSON value: what a task takes is its own to say.
 Instance = Any

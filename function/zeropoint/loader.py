@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -75,11 +76,21 @@ def _differences(check: Check, prediction: Prediction) -> Iterator[str]:
         if key == "tolerance":
             continue
         got = prediction.get(key) if isinstance(prediction, dict) else prediction
-        if isinstance(expected, float) and isinstance(got, int | float):
-            if not math.isclose(got, expected, rel_tol=0.0, abs_tol=tolerance):
-                yield f"{key} {got:.4f}"
-        elif got != expected:
-            yield f"{key} {got!r}"
+        if not _agrees(got, expected, tolerance):
+            yield f"{key} {got:.4f}" if isinstance(got, float) else f"{key} {got!r}"
+
+
+def _agrees(got: Any, expected: Any, tolerance: float) -> bool:
+    """Tells whether two JSON values are the same, but for numbers within the tolerance."""
+    if isinstance(expected, list):
+        return (
+            isinstance(got, list)
+            and len(got) == len(expected)
+            and all(_agrees(a, b, tolerance) for a, b in zip(got, expected, strict=True))
+        )
+    if isinstance(expected, int | float) and isinstance(got, int | float):
+        return math.isclose(got, expected, rel_tol=0.0, abs_tol=tolerance)
+    return bool(got == expected)
 
 
 def _signature(path: Path) -> tuple[int, int, int]:

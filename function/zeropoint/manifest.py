@@ -54,12 +54,12 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     input: str
     sha256: Annotated[str, Meta(pattern=_SHA256_PATTERN)]
-    expect: dict[str, str | float | bool]
+    expect: dict[str, Any]
 
     def __post_init__(self) -> None:
         _ = self.file  # refuses an input that lies elsewhere
         tolerance = self.expect.get("tolerance", 0.0)
-        if not (isinstance(tolerance, float) and 0.0 <= tolerance < math.inf):
+        if not (isinstance(tolerance, int | float) and 0.0 <= tolerance < math.inf):
             raise ValueError(f"expected `expect.tolerance` of 0 or more, got {tolerance!r}")
         if not self.expect.keys() - {"tolerance"}:
             raise ValueError("expected a key of the prediction in `expect`, got none")

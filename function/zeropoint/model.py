@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
-from zeropoint.instances import Instance
+from zeropoint.instances import NULL, Instance
 from zeropoint.manifest import Manifest
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Task
@@ -61,7 +61,8 @@ class Model:
         """Answers a request: one prediction for each instance, in order.
 
         Args:
-            instances: What the task takes, at most ``ZEROPOINT_MAX_INSTANCES``.
+            instances: What the task takes, at most ``ZEROPOINT_MAX_INSTANCES``; NULL is answered
+                with None.
             parameters: What the task lets a caller vary.
 
         Raises:
@@ -74,20 +75,20 @@ class Model:
             )
         chosen = self._parameters(parameters or {})
         timings = Timings(prepare=0.0, execute=0.0, output=0.0)
-        predictions: list[Prediction] = []
-        for start in range(0, len(instances), self._max_batch):
-            batch = instances[start : start + self._max_batch]
+        predictions: list[Prediction] = [None] * len(instances)
+        rows = [row for row, instance in enumerate(instances) if instance is not NULL]
+        for start in range(0, len(rows), self._max_batch):
+            batch = rows[start : start + self._max_batch]
             with timings.measure("prepare"):
-                prepared = [
-                    self._prepare(instance, number, len(instances))
-                    for number, instance in enumerate(batch, start + 1)
-                ]
+                prepared = [self._prepare(instances, row) for row in batch]
                 tensors = _stack([one.tensors for one in prepared])
             with timings.measure("execute"):
                 found = self._session.run(tensors)
             with timings.measure("output"):
                 contexts = [one.context for one in prepared]
-                predictions += self._task.output(found, contexts, chosen)
+                answered = self._task.output(found, contexts, chosen)
+                for row, prediction in zip(batch, answered, strict=True):
+                    predictions[row] = prediction
         return Answer(self, timings, predictions, {})
 
     def execute(self, tensors: Tensors) -> Answer:
@@ -117,11 +118,12 @@ class Model:
                 f"parameters: expected an object with no other keys than {', '.join(names)}"
             ) from None
 
-    def _prepare(self, instance: Instance, number: int, count: int) -> Prepared:
+    def _prepare(self, instances: Sequence[Instance], row: int) -> Prepared:
         try:
-            return self._task.prepare(instance)
+            return self._task.prepare(instances[row])
         except ClientError as error:
-            raise error.within(f"instance {number} of {count}") if count > 1 else error from None
+            count = len(instances)
+            raise error.within(f"instance {row + 1} of {count}") if count > 1 else error from None
 
 
 def _stack(tensors: Sequence[Tensors]) -> Tensors:

@@ -12,7 +12,7 @@ from zeropoint.tensors import Tensors, TensorSpec
 # below the home folder.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
 _DTYPES = {
     "tensor(bool)": np.bool_,
@@ -74,7 +74,7 @@ class Session:
         """
         try:
             found = self._session.run(self._names, tensors)
-        except InvalidArgument as error:
+        except (InvalidArgument, Fail) as error:  # Fail: shapes that do not fit inside the model
             raise InvalidError("expected tensors that fit the model, got others") from error
         return dict(zip(self._names, found, strict=True))
 

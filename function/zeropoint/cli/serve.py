@@ -17,7 +17,9 @@ _THREADS_PER_CPU = 8
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port; by default PORT, or 8080.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port; by default AIP_HTTP_PORT, PORT or 8080."
+)
 def command(host: str, port: int | None) -> None:
     """Serve the models over HTTP, in one worker process with threads."""
     chosen = settings.from_environment()
@@ -28,7 +30,7 @@ def command(host: str, port: int | None) -> None:
         target="predict", source=str(source)
     )
     threads = _THREADS_PER_CPU * cpus.threads(chosen.cpus or cpus.available())
-    port = port or chosen.port
+    port = port or chosen.aip_http_port or chosen.port
     click.echo(f"zeropoint {zeropoint.__version__} at http://{host}:{port}", err=True)
     _Server(app, {"bind": f"{host}:{port}", "threads": threads}).run()
 
