@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help serve test lint format lock clean
+.PHONY: help serve test bench lint format lock clean
 
 help:
 	@echo "make serve   serve the bundled model at http://localhost:$(PORT)"
 	@echo "make test    run all tests"
+	@echo "make bench   measure what the function costs beside its model"
 	@echo "make lint    ruff, mypy, the direction of imports"
 	@echo "make format  let ruff mend what it can"
 	@echo "make lock    pin the newest releases that pyproject.toml allows"
@@ -20,6 +21,9 @@ serve: $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp
 	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/overhead.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check
@@ -33,7 +37,7 @@ format: $(VENV)/dev.stamp
 
 # One pass over all, so that the three files never pin two versions of a package.
 lock: $(VENV)/dev.stamp
-	for file in function/requirements.txt:"--extra gcs --extra metrics" requirements/dev.txt:"--all-extras"; do \
+	for file in function/requirements.txt:"--extra gcs --extra metrics --extra pubsub" requirements/dev.txt:"--all-extras"; do \
 	    UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal \
 	        --python-version 3.11 --generate-hashes --no-emit-index-url $${file#*:} \
 	        --output-file $${file%%:*} pyproject.toml || exit 1; done

@@ -102,7 +102,7 @@ def _folder(source: _Source) -> Path:
     """Gives the folder with a source's pictures, and fills it if it isn't there yet."""
     requirement = _requirement(source.package)
     key = hashlib.sha256(f"{requirement} {source.members}".encode()).hexdigest()[:12]
-    folder = _cache_folder() / f"{source.package}-{key}"
+    folder = cache_folder() / f"{source.package}-{key}"
     if folder.is_dir():  # It gets this name only when it's complete.
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,8 @@ def _folder(source: _Source) -> Path:
     return folder
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Gives the folder outside the source tree for what tests download."""
     if own := os.environ.get("ZEROPOINT_TEST_CACHE"):
         return Path(own).absolute()
     if shared := os.environ.get("XDG_CACHE_HOME"):

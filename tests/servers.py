@@ -55,6 +55,7 @@ class Server:
         settings: Its environment, beside the path and a home of its own.
         command: What to start instead; ``PORT`` names the port.
         cwd: The folder to start it in.
+        port: Where it listens, if the command does not take that from ``PORT``.
     """
 
     def __init__(
@@ -62,15 +63,17 @@ class Server:
         settings: Mapping[str, str] | None = None,
         command: tuple[str, ...] = FRAMEWORK,
         cwd: Path = ROOT,
+        port: int = 0,
     ) -> None:
         self._settings = dict(settings or {})
         self._command = command
         self._cwd = cwd
+        self._wanted_port = port
 
     def __enter__(self) -> Self:
         self._home = tempfile.TemporaryDirectory()
         self.home = home = Path(self._home.name)
-        self.port = free_port()
+        self.port = self._wanted_port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._logs = tempfile.TemporaryDirectory()
         logs = Path(self._logs.name)
@@ -79,7 +82,9 @@ class Server:
         self.process = subprocess.Popen(
             self._command,
             cwd=self._cwd,
-            env=environment(home, {**self._settings, "PORT": str(self.port)}),
+            env=environment(
+                home, {**self._settings, "PORT": "1" if self._wanted_port else str(self.port)}
+            ),
             stdout=self._out,
             stderr=self._err,
             start_new_session=True,

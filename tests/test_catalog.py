@@ -49,6 +49,15 @@ def test_the_default_and_its_name_are_one_load(settings: Settings) -> None:
     assert catalog.state("colour") == "ready"
 
 
+def test_many_first_callers_by_name_and_by_default_share_one_load(settings: Settings) -> None:
+    repository = CountingRepository(Path(settings.models))
+    catalog = Catalog(repository, settings)
+    with ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(lambda n: catalog.get("colour" if n % 2 else "", 10.0), range(50)))
+    assert all(model is found[0] for model in found)
+    assert repository.fetched.count("model.onnx") == 1
+
+
 def test_the_only_model_is_the_default(settings: Settings) -> None:
     assert catalog_of(settings).get("", 10.0).manifest.name == "colour"
 

@@ -54,7 +54,7 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 def test_every_run_time_package_is_pinned_within_its_range(path: str) -> None:
     pinned = pins(path)
     wanted = PYPROJECT["project"]["dependencies"]
-    for extra in ("gcs", "metrics"):
+    for extra in ("gcs", "metrics", "pubsub"):
         wanted = wanted + PYPROJECT["project"]["optional-dependencies"][extra]
     for requirement in map(Requirement, wanted):
         versions = pinned[requirement.name]

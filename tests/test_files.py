@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 
 import pytest
+
 from storage_server import StorageServer
 from zeropoint.errors import (
     BodyTooLargeError,
@@ -54,7 +55,7 @@ def test_what_is_no_file_stays_as_it_is(reader: Reader, value: object) -> None:
     "text", ["no base64", B64[:-1], B64 + "\n", "ä", "\ud800", "AA==AA==", "A"]
 )
 def test_what_is_not_base64_is_told_without_its_content(reader: Reader, text: str) -> None:
-    with pytest.raises(MalformedError, match="^expected standard base64"):
+    with pytest.raises(MalformedError, match=r"^expected standard base64"):
         reader.read([{"b64": text}])
 
 

@@ -6,6 +6,7 @@ import threading
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+
 from servers import Server
 from tiny_models import picture
 from zeropoint.metrics import BOUNDS_S, Metrics

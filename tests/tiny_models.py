@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,55 @@ def write_colour_model(
             labels=sha256(folder / "labels.txt"),
             check=sha256(folder / "red.png"),
         )
+    )
+    return folder
+
+
+def write_identity_model(repository: Path, dtype: str, rank: int = 2) -> Path:
+    """Writes an artifact of the task tensor: ``x`` comes back as ``y``, and also as ``z``.
+
+    Args:
+        repository: Where its folder goes, named as ``dtype`` in lower case.
+        dtype: An element type of ONNX: ``FLOAT``, ``STRING``, …
+        rank: The number of dimensions, all of which vary.
+    """
+    element = getattr(TensorProto, dtype)
+    shape = [f"d{axis}" for axis in range(rank)]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], [name]) for name in "yz"],
+        "identity",
+        [helper.make_tensor_value_info("x", element, shape)],
+        [helper.make_tensor_value_info(name, element, shape) for name in "yz"],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    value: Any = {"STRING": "a", "BOOL": True}.get(dtype, 1)
+    for _ in range(rank - 1):  # an instance is without the first dimension
+        value = [value]
+    return write_tensor_model(repository, dtype.lower(), model, value, {"y": value, "z": value})
+
+
+def write_tensor_model(
+    repository: Path, name: str, model: onnx.ModelProto, value: Any, expect: dict[str, Any]
+) -> Path:
+    """Writes an artifact of the task tensor with its known answer, and returns its folder."""
+    folder = repository / name
+    folder.mkdir(parents=True)
+    onnx.save(model, folder / "model.onnx")
+    (folder / "check.json").write_text(json.dumps(value))
+    digests = {key: sha256(folder / key) for key in ("model.onnx", "check.json")}
+    (folder / "model.toml").write_text(
+        f"""\
+name = "{name}"
+version = "1"
+task = "tensor"
+license = "CC0-1.0"
+file = {{ path = "model.onnx", sha256 = "{digests["model.onnx"]}" }}
+
+[check]
+input = "check.json"
+sha256 = "{digests["check.json"]}"
+expect = {{ {", ".join(f"{key} = {json.dumps(known)}" for key, known in expect.items())} }}
+"""
     )
     return folder
 

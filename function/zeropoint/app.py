@@ -2,17 +2,17 @@
 
 import math
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
 from flask import Request, Response
 from werkzeug import exceptions
 from werkzeug.routing import Map, RequestRedirect, Rule
 
-from zeropoint import __version__, handlers, logs, responses
+from zeropoint import __version__, handlers, handlers_v2, logs, one_url, responses
 from zeropoint.errors import (
     MalformedError,
     MethodNotAllowedError,
+    ModelUnavailableError,
     RouteNotFoundError,
     ServerError,
     UnavailableError,
@@ -20,7 +20,8 @@ from zeropoint.errors import (
     ZeropointError,
 )
 from zeropoint.logs import log
-from zeropoint.protocols import Protocol, native
+from zeropoint.protocols import Body, Protocol, bigquery, native, open_inference
+from zeropoint.route import Route, gives
 from zeropoint.serving import Serving
 from zeropoint.settings import Settings
 from zeropoint.timing import ColdStart
@@ -40,12 +41,11 @@ class App:
     def __init__(self, settings: Settings, cold_start: ColdStart) -> None:
         self._serving = Serving(settings, cold_start)
         self._metrics = self._serving.metrics
-        self._map = Map(
-            [Rule(route.path, endpoint=route, methods=[route.method]) for route in ROUTES],
-            strict_slashes=False,
-            merge_slashes=False,
-            redirect_defaults=False,
-        )
+        routes = table(settings)
+        self._by_path = {route.path: route for route in routes if route.method == "POST"}
+        rules = [Rule(route.path, endpoint=route, methods=[route.method]) for route in routes]
+        # Bound once: no route depends on a request's host or scheme.
+        self._match = Map(rules, strict_slashes=False, merge_slashes=False).bind("").match
 
     def start(self) -> None:
         """Begins to load the default model; called where requests will be served."""
@@ -56,15 +56,17 @@ class App:
         headers = request.headers
         logs.follow(headers.get("traceparent", ""), headers.get("x-cloud-trace-context", ""))
         self._metrics.began()
-        route = Route("", "none", handlers.predict, _shape_of(request.path))
+        route: Route | None = None
         try:
-            route, arguments = self._map.bind_to_environ(request.environ).match()
-            if request.content_encoding not in (None, "identity"):
+            route, arguments = self._match(request.path, request.method)
+            if headers.get("content-encoding", "identity") != "identity":
                 raise UnsupportedMediaError("expected a body without a content encoding, got one")
-            response: Response = route.handler(self._serving, request, route.protocol, **arguments)
+            if route is ROOT:
+                route = self._by_path[one_url.path_of(request, self._serving.settings)]
+            response = route.handler(self._serving, request, route.protocol, **arguments)
         except Exception as error:
-            response = self.refuse(error, route.protocol)
-        self._metrics.ended(route.path, response.status_code)
+            response = self.refuse(error, route.protocol if route else shape_of(request.path))
+        self._metrics.ended(route.path if route else "none", response.status_code)
         request_id = headers.get("x-request-id", "")
         if _REQUEST_ID.fullmatch(request_id):
             response.headers["X-Request-Id"] = request_id
@@ -92,24 +94,30 @@ class App:
         return responses.of_body(protocol.refuse(error), error.status, headers)
 
 
-class Route(NamedTuple):
-    """A row of the table: who answers, and in whose shape."""
-
-    method: str
-    path: str
-    handler: Callable[..., Response]
-    protocol: Protocol = native
-
-
+@gives(handlers.Index)
 def index(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Describes the function."""
-    routes = [f"{route.method} {route.path}" for route in ROUTES]
-    return responses.of_json({"name": "zeropoint", "version": __version__, "routes": routes})
+    routes = [f"{route.method} {route.path}" for route in table(serving.settings)]
+    return responses.of_json(handlers.Index("zeropoint", __version__, routes))
 
+
+@gives(dict[str, Any], ModelUnavailableError)
+def document(serving: Serving, request: Request, protocol: Protocol) -> Response:
+    """Describes every route as OpenAPI 3.1 has it; loads no model."""
+    from zeropoint import openapi  # not on the way to the first prediction
+
+    return responses.of_body(Body(openapi.body(table(serving.settings), serving)))
+
+
+# What is sent to / is meant for another row: `one_url` tells which.
+ROOT = Route("POST", "/", handlers.predict)
+
+_V2_MODEL = "/v2/models/<model>"
+_V2_VERSION = f"{_V2_MODEL}/versions/<version>"
 
 ROUTES = (
     Route("GET", "/", index),
-    Route("POST", "/", handlers.predict),
+    ROOT,
     Route("POST", "/predict", handlers.predict),
     Route("POST", "/predict/<model>", handlers.predict),
     Route("GET", "/livez", handlers.alive),
@@ -117,6 +125,17 @@ ROUTES = (
     Route("GET", "/models", handlers.models),
     Route("GET", "/models/<model>", handlers.describe),
     Route("GET", "/metrics", handlers.metrics),
+    Route("GET", "/openapi.json", document),
+    Route("POST", "/bigquery", handlers.predict, bigquery),
+    Route("GET", "/v2", handlers_v2.server, open_inference),
+    Route("GET", "/v2/health/live", handlers_v2.live, open_inference),
+    Route("GET", "/v2/health/ready", handlers.ready, open_inference),
+    Route("GET", _V2_MODEL, handlers_v2.describe, open_inference),
+    Route("GET", f"{_V2_MODEL}/ready", handlers_v2.ready, open_inference),
+    Route("POST", f"{_V2_MODEL}/infer", handlers_v2.infer, open_inference),
+    Route("GET", _V2_VERSION, handlers_v2.describe, open_inference),
+    Route("GET", f"{_V2_VERSION}/ready", handlers_v2.ready, open_inference),
+    Route("POST", f"{_V2_VERSION}/infer", handlers_v2.infer, open_inference),
 )
 
 
@@ -124,8 +143,19 @@ ROUTES = (
 _SHAPES = {route.path.split("/")[1]: route.protocol for route in ROUTES}
 
 
-def _shape_of(path: str) -> Protocol:
+def shape_of(path: str) -> Protocol:
+    """Returns the protocol in whose shape a path is refused that met no route."""
     return _SHAPES.get(path.split("/")[1] if "/" in path else "", native)
+
+
+def table(settings: Settings) -> list[Route]:
+    """Returns all routes: those of `ROUTES`, and where it says so those that Vertex AI wants."""
+    found = [*ROUTES]
+    if settings.aip_health_route:
+        found.append(Route("GET", settings.aip_health_route, handlers.ready))
+    if settings.aip_predict_route:
+        found.append(Route("POST", settings.aip_predict_route, handlers.predict))
+    return found
 
 
 def _own(error: exceptions.HTTPException) -> ZeropointError:

@@ -6,6 +6,7 @@ after a pause that grows, so that a repository which was away heals by itself.
 
 import threading
 import time
+from typing import Literal
 
 from zeropoint import loader
 from zeropoint.artifact import Artifact, Repository
@@ -16,6 +17,7 @@ from zeropoint.model import Model
 from zeropoint.settings import Settings
 
 BUNDLED = "efficientnet-lite0"
+State = Literal["absent", "loading", "ready", "failed"]
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 _NAMES_KEPT_S = 30.0
@@ -32,7 +34,7 @@ class _Slot:
         self.retry_at_s = 0.0
 
     @property
-    def state(self) -> str:
+    def state(self) -> State:
         if self.model:
             return "ready"
         if self.done is None:
@@ -123,14 +125,23 @@ class Catalog:
         Raises:
             ZeropointError: whatever the load says.
         """
-        return loader.load(self._repository, name or self._named_default(), self._settings)
+        return loader.load(self._repository, name or self.default_name(), self._settings)
 
-    def start(self) -> str:
-        """Begins to load the default model if nobody has; returns its state and never waits."""
-        slot, _ = self._begin("")
+    def start(self, name: str = "") -> State:
+        """Begins to load a model if nobody has; returns its state and never waits for it.
+
+        Args:
+            name: The model's name; empty: the default.
+
+        Raises:
+            ModelNotFoundError: the repository has no such model.
+        """
+        if name:
+            self._known(name)
+        slot, _ = self._begin(name)
         return slot.state
 
-    def state(self, name: str) -> str:
+    def state(self, name: str) -> State:
         """Returns absent, loading, ready or failed; loads nothing."""
         slot = self._slots.get(name)
         return slot.state if slot else "absent"
@@ -161,8 +172,10 @@ class Catalog:
     def _load(self, name: str, slot: _Slot, done: threading.Event) -> None:
         try:
             if not name:
-                self._default = name = self._named_default()
-                self._slots[name] = slot
+                name, other = self._settle_default(slot)
+                if other is not slot:  # somebody called it by its name meanwhile
+                    slot.model = self.get(name, self._settings.timeout_s)
+                    return
             slot.model = loader.load(self._repository, name, self._settings)
             self._metrics.loaded(name, "ready")
         except Exception as error:
@@ -177,8 +190,19 @@ class Catalog:
         finally:
             done.set()
 
-    def _named_default(self) -> str:
-        """Returns the default model's name: the settings', else what the repository settles."""
+    def _settle_default(self, slot: _Slot) -> tuple[str, _Slot]:
+        """Returns the default model's name, and its place: ``slot``, unless it had one."""
+        name = self.default_name()
+        with self._lock:
+            self._default = name
+            return name, self._slots.setdefault(name, slot)
+
+    def default_name(self) -> str:
+        """Returns the default model's name: the settings', else what the repository settles.
+
+        Raises:
+            ModelUnavailableError: it settles none, or it is away.
+        """
         if self._default:
             return self._default
         names = self.names()

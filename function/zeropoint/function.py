@@ -13,7 +13,7 @@ from flask import Request, Response
 from werkzeug.exceptions import HTTPException
 
 from zeropoint import logs, settings
-from zeropoint.app import App
+from zeropoint.app import App, shape_of
 from zeropoint.errors import SettingsError
 from zeropoint.logs import log
 from zeropoint.timing import ColdStart
@@ -40,9 +40,13 @@ def _create() -> App:
 
 
 def _adopt(framework: flask.Flask) -> None:
-    """Gives the framework's own refusals, as of /favicon.ico, our one shape."""
-    framework.register_error_handler(HTTPException, _app.refuse)
-    framework.register_error_handler(500, _app.refuse)
+    """Gives the framework's own refusals, as of /favicon.ico, the shape of their path."""
+    framework.register_error_handler(HTTPException, _refuse)
+    framework.register_error_handler(500, _refuse)
+
+
+def _refuse(error: Exception) -> Response:
+    return _app.refuse(error, shape_of(flask.request.path))
 
 
 _app = _create()

@@ -1,4 +1,7 @@
-"""Cloud Storage, as far as Zeropoint reads it. The client is imported at the first use."""
+"""Cloud Storage, as far as Zeropoint reads and writes it.
+
+The client is imported at the first use.
+"""
 
 import os
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zeropoint.errors import SettingsError, UnavailableError, ZeropointError
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Client
+    from google.cloud.storage import Blob, Client
 
 SCHEME = "gs://"
 _TIMEOUT_S = (5.0, 30.0)  # to connect, to wait for the next bytes
@@ -18,6 +21,12 @@ class ObjectNotFoundError(ZeropointError):
     """No such bucket, or no such object in it."""
 
     code = "object_not_found"
+
+
+class ObjectExistsError(ZeropointError):
+    """The object is there already, where it was to be made."""
+
+    code = "object_exists"
 
 
 class EmptyObjectError(ZeropointError):
@@ -38,33 +47,72 @@ def split(uri: str) -> tuple[str, str]:
     return bucket, name
 
 
+def allowed(names: str) -> "dict[str, Bucket]":
+    """Returns the buckets of ``ZEROPOINT_BUCKETS``, names with commas between, by their name."""
+    return {name: Bucket(name) for each in names.split(",") if (name := each.strip())}
+
+
 class Bucket:
-    """One bucket, read with the process's own identity."""
+    """One bucket, read and written with the process's own identity."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._client: Client | None = None
 
-    def read(self, name: str, max_bytes: int) -> bytes:
-        """Returns an object's first ``max_bytes``, all where it has no more.
+    def read(self, name: str, max_bytes: int | None = None, generation: int | None = None) -> bytes:
+        """Returns an object's first ``max_bytes``, all where it has no more or none are named.
+
+        Args:
+            name: The object's.
+            max_bytes: At least 1.
+            generation: Which one; without it, the newest.
 
         Raises:
-            ObjectNotFoundError: no such bucket or object.
+            ObjectNotFoundError: no such bucket or object, or not of this generation.
             UnavailableError: the storage cannot be reached, or refuses.
         """
+        blob = self._blob(name, generation)
+        end = max_bytes - 1 if max_bytes else None
         try:
-            data: bytes = self._call("download_as_bytes", name, end=max_bytes - 1)
+            data: bytes = self._call(blob, "download_as_bytes", end=end)
         except EmptyObjectError:
             return b""
         return data
 
+    def size(self, name: str, generation: int | None = None) -> int:
+        """Returns how many bytes an object has; raises as `read` does."""
+        blob = self._blob(name, generation)
+        self._call(blob, "reload")
+        return int(blob.size)
+
+    def create(self, name: str, data: bytes, content_type: str) -> bool:
+        """Writes an object if there is none of that name.
+
+        Returns:
+            Whether it holds this call's bytes: False if there was another one already.
+
+        Raises:
+            ObjectNotFoundError: no such bucket.
+            UnavailableError: the storage cannot be reached, or refuses; it may have written.
+        """
+        options = {"content_type": content_type, "if_generation_match": 0}
+        try:
+            self._call(self._blob(name), "upload_from_string", data, **options)
+        except ObjectExistsError:
+            # Perhaps this call's own: the client tries again when the first answer is lost.
+            try:
+                return self.read(name) == data
+            except ObjectNotFoundError as error:  # deleted since
+                raise UnavailableError(error.message) from None
+        return True
+
     def exists(self, name: str) -> bool:
         """Tells whether there is such an object; raises as `read` does, but for a missing one."""
-        return bool(self._call("exists", name))
+        return bool(self._call(self._blob(name), "exists"))
 
     def download(self, name: str, to: Path) -> None:
         """Writes an object's bytes to a file; raises as `read` does."""
-        self._call("download_to_filename", name, str(to))
+        self._call(self._blob(name), "download_to_filename", str(to))
 
     def folders(self, prefix: str) -> list[str]:
         """Returns the names of the folders right below ``prefix``, sorted.
@@ -83,13 +131,14 @@ class Bucket:
             raise _told(error, f"{SCHEME}{self.name}/{prefix}") from error
         return sorted(folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes)
 
-    def _call(self, method: str, name: str, *arguments: str, **options: int) -> Any:
-        client = self._connected()
-        blob = client.bucket(self.name).blob(name)
+    def _blob(self, name: str, generation: int | None = None) -> "Blob":
+        return self._connected().bucket(self.name).blob(name, generation=generation)
+
+    def _call(self, blob: "Blob", method: str, *arguments: Any, **options: Any) -> Any:
         try:
             return getattr(blob, method)(*arguments, timeout=_TIMEOUT_S, retry=_retry(), **options)
         except Exception as error:
-            raise _told(error, f"{SCHEME}{self.name}/{name}") from error
+            raise _told(error, f"{SCHEME}{self.name}/{blob.name}") from error
 
     def _connected(self) -> "Client":
         if self._client is None:
@@ -115,8 +164,14 @@ def _retry() -> Any:
 
 
 def _told(error: Exception, uri: str) -> ZeropointError:
-    from google.api_core.exceptions import NotFound, RequestRangeNotSatisfiable
+    from google.api_core.exceptions import (
+        NotFound,
+        PreconditionFailed,
+        RequestRangeNotSatisfiable,
+    )
 
+    if isinstance(error, PreconditionFailed):
+        return ObjectExistsError(f"{uri}: expected no such object, got one")
     if isinstance(error, RequestRangeNotSatisfiable):
         return EmptyObjectError(f"{uri}: expected bytes, got none")
     if isinstance(error, NotFound):

@@ -1,13 +1,67 @@
 """Who answers a route: one function each, of a request and what the process holds."""
 
+from typing import Annotated
+
+import msgspec
 from flask import Request, Response
 
 from zeropoint import responses
-from zeropoint.errors import ModelUnavailableError
+from zeropoint.catalog import State
+from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
 from zeropoint.protocols import Body, Protocol
+from zeropoint.route import gives
 from zeropoint.serving import Serving
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+
+
+class Index(msgspec.Struct):
+    """What the function is."""
+
+    name: str
+    version: str
+    routes: list[str]
+
+
+class Alive(msgspec.Struct):
+    """The process answers."""
+
+    alive: bool
+
+
+class Ready(msgspec.Struct):
+    """The default model, which gave its known answer."""
+
+    ready: bool
+    model: str
+    digest: _Digest
+
+
+class Listed(msgspec.Struct):
+    """A model of the repository."""
+
+    name: str
+    state: State
+
+
+class Models(msgspec.Struct):
+    """The repository's models."""
+
+    models: list[Listed]
+
+
+class Described(msgspec.Struct):
+    """A model; its tensors are known where it is in memory."""
+
+    name: str
+    state: State
+    version: str
+    task: str
+    license: str
+    digest: _Digest
+    inputs: list[str] | None
+    outputs: list[str] | None
 
 
 def predict(serving: Serving, request: Request, protocol: Protocol, model: str = "") -> Response:
@@ -17,48 +71,49 @@ def predict(serving: Serving, request: Request, protocol: Protocol, model: str =
     return responses.of_body(protocol.encode(answer, call), headers=serving.headers(answer))
 
 
+@gives(Alive)
 def alive(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Tells that the process answers; loads nothing."""
-    return responses.of_json({"alive": True})
+    return responses.of_json(Alive(True))
 
 
+@gives(Ready, ModelUnavailableError)
 def ready(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Tells whether the default model gave its known answer; begins its load, never waits."""
     state = serving.catalog.start()
     if state != "ready":
         raise ModelUnavailableError(f"expected a default model that is ready, got one {state}")
     model = serving.catalog.get("", 0.0)
-    return responses.of_json({"ready": True, "model": model.manifest.name, "digest": model.digest})
+    return responses.of_json(Ready(True, model.manifest.name, model.digest))
 
 
+@gives(Models, ModelUnavailableError)
 def models(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Lists the repository's models; loads none."""
     names = serving.catalog.names()
-    return responses.of_json(
-        {"models": [{"name": n, "state": serving.catalog.state(n)} for n in names]}
-    )
+    return responses.of_json(Models([Listed(name, serving.catalog.state(name)) for name in names]))
 
 
+@gives(Described, ModelNotFoundError, ModelUnavailableError)
 def describe(serving: Serving, request: Request, protocol: Protocol, model: str) -> Response:
     """Describes one model; loads nothing."""
     manifest = serving.catalog.artifact(model).manifest
     loaded = serving.catalog.loaded(model)
     return responses.of_json(
-        {
-            "name": model,
-            "state": serving.catalog.state(model),
-            "version": manifest.version,
-            "task": manifest.task,
-            "license": manifest.license,
-            "digest": f"sha256:{manifest.file.sha256}",
-            "inputs": [str(spec) for spec in loaded.inputs] if loaded else None,
-            "outputs": [str(spec) for spec in loaded.outputs] if loaded else None,
-        }
+        Described(
+            name=model,
+            state=serving.catalog.state(model),
+            version=manifest.version,
+            task=manifest.task,
+            license=manifest.license,
+            digest=f"sha256:{manifest.file.sha256}",
+            inputs=[str(spec) for spec in loaded.inputs] if loaded else None,
+            outputs=[str(spec) for spec in loaded.outputs] if loaded else None,
+        )
     )
 
 
+@gives(str, media_type=_PROMETHEUS)
 def metrics(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Tells the counts of this process in Prometheus' text format."""
-    return responses.of_body(
-        Body(serving.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
-    )
+    return responses.of_body(Body(serving.metrics.text(), _PROMETHEUS))

@@ -23,6 +23,8 @@ class Serving:
         self.settings = settings
         self.metrics = Metrics()
         self.catalog = Catalog(open_repository(settings), settings, self.metrics)
+        # The document of `zeropoint.openapi`, and the names of the models in it.
+        self.openapi: tuple[tuple[str, ...], bytes] | None = None
         self._reader = Reader(settings)
         self._cold_start = cold_start
 

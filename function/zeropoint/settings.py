@@ -60,6 +60,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buckets: Annotated[
         str, Meta(description="Buckets whose objects may be instances, by comma. Empty: none")
     ] = ""
+    results: Annotated[
+        str,
+        Meta(
+            description="Where results of events go: `file:///folder`, `gs://bucket/prefix` or"
+            " `pubsub://projects/P/topics/T`. Empty: a temporary folder; on Cloud Run nowhere,"
+            " and events are not acknowledged"
+        ),
+    ] = ""
+    event_max_age_s: Annotated[
+        float, Meta(gt=0, description="An older event is recorded as an error, not answered")
+    ] = 86_400.0
     timeout_s: Annotated[
         float, Meta(gt=0, le=3600, description="Longest wait for a model that is still loading")
     ] = 60.0

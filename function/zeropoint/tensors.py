@@ -2,10 +2,14 @@
 
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
+
+# What a list in JSON may hold, for each kind of dtype.
+_LISTS = {"b": list[bool], "f": list[float], "i": list[int], "u": list[int], "O": list[str]}
 
 
 class TensorSpec(NamedTuple):
@@ -31,26 +35,32 @@ def from_json(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         ValueError: a ragged list, or a value that the dtype cannot hold; its text says which, in
             words that follow "got".
     """
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError("a ragged list") from None
-    if array.size == 0 and array.dtype.kind == "f":
-        return array.astype(dtype)
-    kinds = {"b": "b", "f": "fiu", "i": "iu", "u": "iu", "O": "U"}[dtype.kind]
-    if dtype.kind in "iu" and array.dtype.kind in "fO":
-        # NumPy has no integers that hold numbers below 0 and above 2**63 at once.
-        exact = np.asarray(value, np.object_)
-        if all(isinstance(one, int) for one in exact.flat):
-            array, kinds = exact, "O"
-    if array.dtype.kind not in kinds:
-        raise ValueError("values of another type")
-    if dtype.kind in "iu":
-        range_ = np.iinfo(dtype)
-        if array.min() < range_.min or array.max() > range_.max:
-            raise ValueError("a number out of range")
+    shape: list[int] = []
+    first = value
+    while isinstance(first, list):
+        shape.append(len(first))
+        first = first[0] if first else None
+    values: list[Any] = []
+    # Looked at before NumPy does, which makes one long text among numbers a text of each.
+    _flatten(value if shape else [value], shape or [1], _LISTS[dtype.kind], values)
     try:
         with np.errstate(over="raise"):
-            return array.astype(dtype)
-    except FloatingPointError:
+            array = np.array(values, np.float64 if dtype.kind == "f" else dtype)
+            return array.astype(dtype, copy=False).reshape(shape)
+    except (OverflowError, FloatingPointError):
         raise ValueError("a number out of range") from None
+
+
+def _flatten(value: Any, shape: list[int], list_: Any, values: list[Any]) -> None:
+    """Adds what lists of that shape hold to ``values``."""
+    if not isinstance(value, list) or len(value) != shape[0]:
+        raise ValueError("a ragged list")
+    if len(shape) > 1:
+        for inner in value:
+            _flatten(inner, shape[1:], list_, values)
+        return
+    try:
+        values += msgspec.convert(value, list_)
+    except msgspec.ValidationError:
+        ragged = any(isinstance(one, list) for one in value)
+        raise ValueError("a ragged list" if ragged else "values of another type") from None

@@ -93,8 +93,16 @@ def test_parameters_stand_in_json_or_in_the_query(colour_server: Server) -> None
         predict(colour_server, json=document),
         predict(colour_server, "/predict?top_k=3", data=picture("red")),
         predict(colour_server, "/predict?top_k=3", files={"a": picture("red")}),
+        predict(colour_server, "/predict?top_k=3", json={"instances": [b64("red")]}),
     ):
         assert len(response.json()["predictions"][0]["top"]) == 3
+
+
+@pytest.mark.parametrize("parameters", [{"top_k": 2}, {}])
+def test_a_parameter_given_twice_is_400(colour_server: Server, parameters: dict[str, int]) -> None:
+    query = "top_k=3" if parameters else "top_k=3&top_k=2"
+    document = {"instances": [b64("red")], "parameters": parameters}
+    refused(predict(colour_server, f"/predict?{query}", json=document), 400, "malformed")
 
 
 @pytest.mark.parametrize("query", ["top_k=0", "top_k=4", "top_k=x", "top_k=1.5", f"{MARK}=1"])

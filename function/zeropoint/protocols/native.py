@@ -17,6 +17,16 @@ from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
 from zeropoint.instances import Blob
 from zeropoint.model import Answer
 from zeropoint.protocols import Body, Call, read_body, strict_json
+from zeropoint.protocols.description import (
+    DIGEST,
+    Description,
+    Media,
+    Offer,
+    Served,
+    any_of,
+    object_of,
+    told,
+)
 from zeropoint.settings import Settings
 
 _Files = list[tuple[str, FileStorage]]
@@ -33,7 +43,7 @@ class Document(msgspec.Struct):
 def decode(request: Request, settings: Settings) -> Call:
     """Reads a request: JSON, a form with files, or any other media type as one file.
 
-    Parameters of a file or a form stand in the query: ``?top_k=3``.
+    Parameters stand in the query, ``?top_k=3``, or in the JSON.
 
     Raises:
         MalformedError: the body is empty or cannot be parsed.
@@ -46,7 +56,10 @@ def decode(request: Request, settings: Settings) -> Call:
         return Call(_files(body, boundary, settings.max_instances), _query(request))
     if strict_json.is_json(media_type):
         document = strict_json.decode(body, Document)
-        return Call(document.instances, document.parameters)
+        parameters = _query(request)
+        if parameters.keys() & document.parameters.keys():
+            raise MalformedError("expected a parameter in the query or in the JSON, got it in both")
+        return Call(document.instances, {**parameters, **document.parameters})
     return Call([Blob(body, media_type)], _query(request))
 
 
@@ -66,6 +79,70 @@ def refuse(error: ZeropointError) -> Body:
     """Writes a refusal in the one error shape."""
     told = {"code": error.code, "message": error.message, "retryable": error.retryable}
     return Body(strict_json.encode({"error": told}))
+
+
+def openapi(offer: Offer) -> Description:
+    """Describes the three."""
+    answer = {strict_json.MEDIA_TYPE: {"schema": any_of(map(_answer, offer.models))}}
+    error = object_of(
+        code={"enum": [class_.code for class_ in told()]},
+        message={"type": "string"},
+        retryable={"type": "boolean"},
+    )
+    found: dict[str, list[dict[str, Any]]] = {}
+    for model in offer.models:
+        for name, schema in model.parameters["properties"].items():
+            found.setdefault(name, []).append(schema)
+    parameters = [
+        {"name": name, "in": "query", "schema": any_of(schemas)} for name, schemas in found.items()
+    ]
+    return Description(_request(offer), answer, object_of(error=error), parameters)
+
+
+def _request(offer: Offer) -> Media:
+    documents: dict[str, Any] = {"schema": any_of(_document(one, offer) for one in offer.models)}
+    request = {strict_json.MEDIA_TYPE: documents}
+    documents["examples"] = {
+        model.name: {"value": {"instances": [model.schema.example]}} for model in offer.models
+    }
+    for model in offer.models:
+        for media_type in model.schema.media_types:
+            request.setdefault(media_type, {"schema": {}})
+        for media_type in model.schema.media_types[:1]:
+            examples = request[media_type].setdefault("examples", {})
+            examples[model.name] = _file_example(media_type, model.schema.example)
+    if len(request) > 1:
+        file = {"type": "string", "contentMediaType": "application/octet-stream"}
+        schema = {
+            "type": "object",
+            "description": "One or more files, under any names, answered in their order",
+            "additionalProperties": file,
+            "minProperties": 1,
+        }
+        request[_FORM] = {"schema": schema}
+    return request
+
+
+def _document(model: Served, offer: Offer) -> dict[str, Any]:
+    items = {"type": "array", "items": model.schema.instance, "maxItems": offer.max_instances}
+    schema = object_of(instances=items, parameters=model.parameters)
+    return {**schema, "required": ["instances"]}
+
+
+def _answer(model: Served) -> dict[str, Any]:
+    return object_of(
+        predictions={"type": "array", "items": model.schema.prediction},
+        model={"const": model.name},
+        version={"type": "string"},
+        digest=DIGEST,
+    )
+
+
+def _file_example(media_type: str, example: Any) -> dict[str, Any]:
+    """Returns an instance as it stands alone in a body; bytes are a data: URI, not JSON."""
+    if isinstance(example, dict):
+        return {"externalValue": f"data:{media_type};base64,{example['b64']}"}
+    return {"value": example}
 
 
 def _files(body: bytes, boundary: str, max_parts: int) -> list[Blob]:
@@ -103,7 +180,9 @@ def _in_memory(
 def _query(request: Request) -> dict[str, Any]:
     """Returns the query's parameters: as JSON where they are, else as text."""
     found: dict[str, Any] = {}
-    for key, text in request.args.items():
+    for key, text in request.args.items(multi=True):
+        if key in found:
+            raise MalformedError("expected each parameter of the query once, got one again")
         try:
             found[key] = msgspec.json.decode(text)
         except msgspec.DecodeError:

@@ -39,7 +39,7 @@ class Schema(NamedTuple):
     instance: dict[str, Any]
     prediction: dict[str, Any]
     example: Any  # an instance that is answered
-    media_types: tuple[str, ...]  # of a body that is one instance
+    media_types: tuple[str, ...]  # of a body that is one instance, the example's first
 
 
 class Task(Protocol):

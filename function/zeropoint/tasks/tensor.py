@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from zeropoint.artifact import Artifact
 from zeropoint.errors import InvalidError
-from zeropoint.instances import Instance
+from zeropoint.instances import Blob, Instance
 from zeropoint.manifest import read_tables
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Schema
@@ -47,6 +48,7 @@ class TensorTask:
         Raises:
             InvalidError: an input is missing or unknown, or of another shape or type.
         """
+        instance = self._parsed(instance)
         if not isinstance(instance, dict) and len(self._inputs) == 1:
             instance = {self._inputs[0].name: instance}
         names = ", ".join(spec.name for spec in self._inputs)
@@ -66,6 +68,17 @@ class TensorTask:
             {name: tensor[row].tolist() for name, tensor in tensors.items()}
             for row in range(len(contexts))
         ]
+
+    def _parsed(self, instance: Instance) -> Instance:
+        """Reads an instance that came as JSON text, as SQL and files have it."""
+        if isinstance(instance, Blob):
+            instance = instance.data
+        elif not isinstance(instance, str) or any(s.dtype == np.object_ for s in self._inputs):
+            return instance
+        try:
+            return msgspec.json.decode(instance)
+        except (ValueError, RecursionError):
+            raise InvalidError("expected an instance in JSON, got another text") from None
 
     def _array(self, value: Any, spec: TensorSpec) -> NDArray[Any]:
         shape = spec.shape[1:] if self._batched else spec.shape

@@ -1,0 +1,95 @@
+"""A closed-loop load: so many connections, each sends its next request after its answer."""
+
+import os
+import selectors
+import socket
+import time
+from pathlib import Path
+from typing import NamedTuple, cast
+
+
+class Load(NamedTuple):
+    """What a load of requests took."""
+
+    requests_per_s: float
+    cpu_us: float  # of the server's processes, per request
+    p50_ms: float
+    p99_ms: float
+
+
+def request(path: str, body: bytes, media_type: str, method: str = "POST") -> bytes:
+    """Returns the bytes of an HTTP request on a connection that is kept open."""
+    head = (
+        f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n"
+        f"content-type: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def run(port: int, pid: int, message: bytes, callers: int, count: int) -> Load:
+    """Sends ``count`` requests over ``callers`` connections to a server on the loopback.
+
+    Args:
+        port: Where it listens.
+        pid: Its first process; the CPU time is that of it and its children.
+        message: The request, the same each time.
+        callers: Connections.
+        count: Requests in all.
+
+    Raises:
+        RuntimeError: an answer other than 200.
+    """
+    selector = selectors.DefaultSelector()
+    sent_s: dict[socket.socket, float] = {}
+    took_s: list[float] = []
+    left = count - callers
+    cpu_s = _cpu_s(pid)
+    began_s = time.perf_counter()
+    for _ in range(callers):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(connection, selectors.EVENT_READ)
+        sent_s[connection] = time.perf_counter()
+        connection.sendall(message)
+    while len(took_s) < count:
+        for key, _ in selector.select(30.0):
+            connection = cast(socket.socket, key.fileobj)
+            _receive(connection)
+            now_s = time.perf_counter()
+            took_s.append(now_s - sent_s[connection])
+            if left > 0:
+                left -= 1
+                sent_s[connection] = time.perf_counter()
+                connection.sendall(message)
+    all_s = time.perf_counter() - began_s
+    cpu_s = _cpu_s(pid) - cpu_s
+    for connection in sent_s:
+        connection.close()
+    took_s.sort()
+    return Load(
+        count / all_s,
+        cpu_s / count * 1e6,
+        took_s[len(took_s) // 2] * 1000,
+        took_s[int(len(took_s) * 0.99)] * 1000,
+    )
+
+
+def _receive(connection: socket.socket) -> None:
+    """Reads one answer with a Content-Length."""
+    data = connection.recv(65536)
+    if not data.startswith(b"HTTP/1.1 200 "):
+        raise RuntimeError(f"expected 200, got {data[:300]!r}")
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+
+
+def _cpu_s(pid: int) -> float:
+    """Returns the CPU time of a process and its living descendants."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own_s = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own_s + sum(_cpu_s(int(child)) for child in children)
