@@ -55,7 +55,7 @@ class Server:
         settings: Its environment, beside the path and a home of its own.
         command: What to start instead; ``PORT`` names the port.
         cwd: The folder to start it in.
-        port: Where it listens, if the command does not take that from ``PORT``.
+        port: Where it listens; 0: wherever nobody does.
     """
 
     def __init__(
@@ -77,13 +77,19 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self._logs = tempfile.TemporaryDirectory()
         logs = Path(self._logs.name)
+        self.results = logs / "results"
         self._out = (logs / "stdout").open("w+")
         self._err = (logs / "stderr").open("w+")
         self.process = subprocess.Popen(
             self._command,
             cwd=self._cwd,
             env=environment(
-                home, {**self._settings, "PORT": "1" if self._wanted_port else str(self.port)}
+                home,
+                {
+                    "ZEROPOINT_RESULTS": f"file://{self.results}",
+                    "PORT": str(self.port),
+                    **self._settings,
+                },
             ),
             stdout=self._out,
             stderr=self._err,
@@ -154,6 +160,18 @@ class Server:
             self._err.close()
             self._home.cleanup()
             self._logs.cleanup()
+        _check_freed(self.port)
+
+
+def _check_freed(port: int) -> None:
+    """Raises OSError if somebody listens still; a killed worker takes a moment to be gone."""
+    until_s = time.monotonic() + _STOP_S
+    while True:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", self.port))  # raises if somebody listens still
+            try:
+                return probe.bind(("127.0.0.1", port))
+            except OSError:
+                if time.monotonic() > until_s:
+                    raise
+        time.sleep(0.01)

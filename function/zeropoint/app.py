@@ -4,11 +4,12 @@ import math
 import re
 from typing import Any
 
+from cloudevents.http import CloudEvent
 from flask import Request, Response
 from werkzeug import exceptions
 from werkzeug.routing import Map, RequestRedirect, Rule
 
-from zeropoint import __version__, handlers, handlers_v2, logs, one_url, responses
+from zeropoint import __version__, handlers, handlers_events, handlers_v2, logs, one_url, responses
 from zeropoint.errors import (
     MalformedError,
     MethodNotAllowedError,
@@ -51,6 +52,10 @@ class App:
         """Begins to load the default model; called where requests will be served."""
         self._serving.catalog.start()
 
+    def take(self, event: CloudEvent) -> None:
+        """Answers an event that the framework has read; it raises only if it has to come again."""
+        handlers_events.take(self._serving, event)
+
     def __call__(self, request: Request) -> Response:
         """Answers one request; it never raises."""
         headers = request.headers
@@ -84,7 +89,7 @@ class App:
             log.error("internal error: %s", error, exc_info=error)
             error = ServerError(_OUR_FAULT)
         elif error.status > 500:
-            log.warning("refused: %s", error.message)
+            log.warning("refused: %s", error)
         self._metrics.refused(error.code)
         headers = {}
         if isinstance(error, UnavailableError):
@@ -127,6 +132,8 @@ ROUTES = (
     Route("GET", "/metrics", handlers.metrics),
     Route("GET", "/openapi.json", document),
     Route("POST", "/bigquery", handlers.predict, bigquery),
+    Route("POST", "/events", handlers_events.events),
+    Route("POST", "/pubsub", handlers_events.messages),
     Route("GET", "/v2", handlers_v2.server, open_inference),
     Route("GET", "/v2/health/live", handlers_v2.live, open_inference),
     Route("GET", "/v2/health/ready", handlers.ready, open_inference),

@@ -109,14 +109,21 @@ class ServerError(ZeropointError):
 
 
 class UnavailableError(ServerError):
-    """Away for now; the same call may succeed after ``retry_after_s`` seconds."""
+    """Away for now; the same call may succeed after ``retry_after_s`` seconds.
+
+    Args:
+        message: What the caller is told.
+        retry_after_s: Seconds.
+        detail: What the log is told instead.
+    """
 
     status = 503
     code = "unavailable"
     retryable = True
 
-    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+    def __init__(self, message: str, retry_after_s: float = 1.0, detail: str = "") -> None:
         super().__init__(message)
+        self.args = (detail or message,)
         self.retry_after_s = retry_after_s
 
 

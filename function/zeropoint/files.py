@@ -24,8 +24,7 @@ class Reader:
     """
 
     def __init__(self, settings: Settings) -> None:
-        names = [name.strip() for name in settings.buckets.split(",")]
-        self._buckets = {name: gcs.Bucket(name) for name in names if name}
+        self._buckets = gcs.allowed(settings.buckets)
         self._max_bytes = settings.max_body_bytes
 
     def read(self, values: Sequence[Any]) -> list[Instance]:

@@ -9,6 +9,7 @@ import os
 import sys
 
 import flask
+from cloudevents.http import CloudEvent
 from flask import Request, Response
 from werkzeug.exceptions import HTTPException
 
@@ -58,3 +59,11 @@ if flask.has_app_context():
 def predict(request: Request) -> Response:
     """Answers one HTTP request."""
     return _app(request)
+
+
+def on_event(event: CloudEvent) -> None:
+    """Answers one CloudEvent, for ``--signature-type cloudevent``.
+
+    An error that it raises makes the framework answer 500, and the platform deliver again.
+    """
+    _app.take(event)

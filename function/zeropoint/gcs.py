@@ -85,6 +85,12 @@ class Bucket:
         self._call(blob, "reload")
         return int(blob.size)
 
+    def newest(self, name: str) -> int:
+        """Returns an object's newest generation; raises as `read` does."""
+        blob = self._blob(name)
+        self._call(blob, "reload")
+        return int(blob.generation)
+
     def create(self, name: str, data: bytes, content_type: str) -> bool:
         """Writes an object if there is none of that name.
 
@@ -92,7 +98,7 @@ class Bucket:
             Whether it holds this call's bytes: False if there was another one already.
 
         Raises:
-            ObjectNotFoundError: no such bucket.
+            ObjectNotFoundError: no such bucket; or another's object, deleted meanwhile.
             UnavailableError: the storage cannot be reached, or refuses; it may have written.
         """
         options = {"content_type": content_type, "if_generation_match": 0}
@@ -100,10 +106,7 @@ class Bucket:
             self._call(self._blob(name), "upload_from_string", data, **options)
         except ObjectExistsError:
             # Perhaps this call's own: the client tries again when the first answer is lost.
-            try:
-                return self.read(name) == data
-            except ObjectNotFoundError as error:  # deleted since
-                raise UnavailableError(error.message) from None
+            return self.read(name) == data
         return True
 
     def exists(self, name: str) -> bool:
@@ -176,4 +179,8 @@ def _told(error: Exception, uri: str) -> ZeropointError:
         return EmptyObjectError(f"{uri}: expected bytes, got none")
     if isinstance(error, NotFound):
         return ObjectNotFoundError(f"{uri}: expected it to exist, got no such bucket or object")
-    return UnavailableError(f"{uri}: {type(error).__name__}: {error}", retry_after_s=5.0)
+    return UnavailableError(
+        "the storage is away, or refuses",
+        retry_after_s=5.0,
+        detail=f"{uri}: {type(error).__name__}: {error}",
+    )

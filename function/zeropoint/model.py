@@ -26,6 +26,7 @@ class Answer(NamedTuple):
     timings: Timings
     predictions: list[Prediction]
     tensors: Tensors
+    cold_start: Timings = Timings()  # its phases, if this is the model's first answer
 
 
 class Model:

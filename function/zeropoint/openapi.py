@@ -27,6 +27,7 @@ from zeropoint.protocols import strict_json
 from zeropoint.protocols.description import (
     DIGEST,
     Description,
+    Media,
     Offer,
     Served,
     inline,
@@ -43,7 +44,7 @@ and `Allow`; `GET` stands for `HEAD` too. `Content-Encoding` is not served (415)
 _EVERYWHERE = (RouteNotFoundError, MalformedError, UnsupportedMediaError, ServerError)
 _REF = "#/components/schemas/{name}"
 _REQUEST_ID = {"$ref": "#/components/headers/X-Request-Id"}
-_HEADERS = {
+_HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
         "description": "The request's, where it had one of at most 128 of `A-Za-z0-9_.:/+=@-`",
         "schema": {"type": "string"},
@@ -157,7 +158,9 @@ class _Builder:
         }
         if route.method == "POST":
             content = described.request if described else {"*/*": {}}
-            operation["requestBody"] = {"required": True, "content": content}
+            # What a handler takes in its own words may be anything, and so nothing.
+            required = route.handler not in GIVEN
+            operation["requestBody"] = {"required": required, "content": content}
             parameters += described.parameters if described else ()
         return operation
 
@@ -171,13 +174,19 @@ class _Builder:
         hook: Callable[..., Description] | None = getattr(route.protocol, "openapi", None)
         if not hook:
             return None
+        given = GIVEN.get(route.handler)
         all_ = list(self._models.values())
         models = all_ if "model" in _names_in(route) else self._default
         described = hook(Offer(models, all_, self._settings.max_instances))
         protocol = getattr(route.protocol, "__name__", "").rpartition(".")[2]
         name = f"{protocol}.Refusal"
         self._components[name] = described.refusal
-        return described._replace(refusal={"$ref": _REF.format(name=name)})
+        described = described._replace(refusal={"$ref": _REF.format(name=name)})
+        if given:  # in the handler's own words, but for its refusals
+            answer = {given.media_type: {"schema": self._schemas[given.type]}}
+            request: Media = {media_type: {} for media_type in given.takes}
+            described = Description(request, answer, described.refusal)
+        return described
 
     def _answer(self, route: Route, described: Description | None) -> dict[str, Any]:
         answer: dict[str, Any] = {"description": "The answer", "headers": {}}
@@ -185,7 +194,10 @@ class _Builder:
             answer["content"] = {given.media_type: {"schema": self._schemas[given.type]}}
         elif route.method == "POST":
             for name in ("Server-Timing", "X-Model-Digest"):
-                answer["headers"][name] = {"$ref": f"#/components/headers/{name}"}
+                # The receipt of an event, which / answers too, is without them.
+                optional = {**_HEADERS[name], "required": False}
+                always = {"$ref": f"#/components/headers/{name}"}
+                answer["headers"][name] = optional if route.path == "/" else always
             if described:
                 answer["content"] = described.answer
         answer["headers"]["X-Request-Id"] = _REQUEST_ID

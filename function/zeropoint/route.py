@@ -26,18 +26,22 @@ class Given(NamedTuple):
     type: Any  # one that msgspec knows
     media_type: str
     refusals: tuple[type[ZeropointError], ...]  # beside those that every route may give
+    takes: tuple[str, ...]  # media types of a body, each of any content
 
 
 GIVEN: dict[Handler, Given] = {}
 
 
 def gives(
-    type_: Any, *refusals: type[ZeropointError], media_type: str = strict_json.MEDIA_TYPE
+    type_: Any,
+    *refusals: type[ZeropointError],
+    media_type: str = strict_json.MEDIA_TYPE,
+    takes: tuple[str, ...] = (),
 ) -> Callable[[Handler], Handler]:
-    """Says what a handler answers and what it may refuse, for `zeropoint.openapi`."""
+    """Says what a handler takes, answers and may refuse, for `zeropoint.openapi`."""
 
     def keep(handler: Handler) -> Handler:
-        GIVEN[handler] = Given(type_, media_type, refusals)
+        GIVEN[handler] = Given(type_, media_type, refusals, takes)
         return handler
 
     return keep

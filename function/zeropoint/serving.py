@@ -2,10 +2,11 @@
 
 from zeropoint.artifact import open_repository
 from zeropoint.catalog import Catalog
+from zeropoint.events.delivery import Deliveries
 from zeropoint.files import Reader
 from zeropoint.logs import log
 from zeropoint.metrics import Metrics
-from zeropoint.model import Answer
+from zeropoint.model import Answer, Model
 from zeropoint.protocols import Call
 from zeropoint.settings import Settings
 from zeropoint.timing import ColdStart, Timings
@@ -25,6 +26,7 @@ class Serving:
         self.catalog = Catalog(open_repository(settings), settings, self.metrics)
         # The document of `zeropoint.openapi`, and the names of the models in it.
         self.openapi: tuple[tuple[str, ...], bytes] | None = None
+        self.deliveries = Deliveries(settings, self.catalog, self.answer)
         self._reader = Reader(settings)
         self._cold_start = cold_start
 
@@ -52,28 +54,27 @@ class Serving:
             answer = model.predict(instances, call.parameters)
         timings.update(answer.timings)
         self.metrics.predicted(model.manifest.name, len(answer.predictions), timings)
-        return answer._replace(timings=timings)
+        return answer._replace(timings=timings, cold_start=self._cold_start_of(model, timings))
 
     def headers(self, answer: Answer) -> dict[str, str]:
         """Returns the headers of an answer: its steps, and the model's digest."""
-        told = [answer.timings.header(), self._first_answer(answer)]
+        told = [answer.timings.header(), answer.cold_start.header("cold-")]
         timing = ", ".join(filter(None, told))
         return {"X-Model-Digest": answer.model.digest, "Server-Timing": timing}
 
-    def _first_answer(self, answer: Answer) -> str:
-        """Logs and returns how the model was loaded, if this is its first answer.
+    def _cold_start_of(self, model: Model, timings: Timings) -> Timings:
+        """Logs and returns how a model was loaded, if this is its first answer.
 
         The first answer of the process also tells how the process began.
         """
-        model = answer.model
-        if not model.first_answer.acquire(blocking=False):
-            return ""
         phases = Timings()
+        if not model.first_answer.acquire(blocking=False):
+            return phases
         first = self._cold_start.is_first()
         if first:
             phases["process"] = self._cold_start.process_s
         phases.update(model.load_timings)
-        phases["first"] = sum(answer.timings[step] for step in ("prepare", "execute", "output"))
+        phases["first"] = sum(timings[step] for step in ("prepare", "execute", "output"))
         if first:
             phases["total"] = self._cold_start.total_s()
             self.metrics.started(phases)
@@ -83,4 +84,4 @@ class Serving:
             "cold_start_ms": phases.ms(),
         }
         log.info("cold start", extra={"fields": fields})
-        return phases.header("cold-")
+        return phases

@@ -30,7 +30,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of what `make serve` started."""
     # pip's settings are the machine's own, as are those of a person who types it.
     results = f"file://{tmp_path_factory.mktemp('results')}"
-    settings = {**os.environ, "ZEROPOINT_RESULTS": results}
+    own = {name: value for name, value in os.environ.items() if name != "PORT"}
+    settings = {**own, "ZEROPOINT_RESULTS": results}
     with Server(settings, command=("make", "serve")) as running:
         running.wait_until_ready()
         yield running.port

@@ -52,7 +52,7 @@ def test_the_other_routes_stay(container: Server) -> None:
 def test_the_port_is_the_platforms(tmp_path: Path) -> None:
     write_colour_model(tmp_path)
     port = free_port()
-    settings = {"AIP_HTTP_PORT": str(port), "ZEROPOINT_MODELS": str(tmp_path)}
+    settings = {"AIP_HTTP_PORT": str(port), "PORT": "1", "ZEROPOINT_MODELS": str(tmp_path)}
     command = (sys.executable, "-m", "zeropoint", "serve")
     with Server(settings, command=command, cwd=ROOT / "function", port=port) as running:
         assert requests.get(running.url + "/livez", timeout=10).ok

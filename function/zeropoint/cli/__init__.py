@@ -11,6 +11,7 @@ from zeropoint.errors import ZeropointError
 _VERBS = {
     "serve": "Serve the models over HTTP.",
     "predict": "Predict in this process, without a server.",
+    "send": "Send a file or an upload's news, as a trigger would.",
     "models": "List the models of the repository.",
     "check": "Verify models: files, digests, known answer.",
     "settings": "Print every setting with its value.",
