@@ -175,3 +175,18 @@ def _check_freed(port: int) -> None:
                 if time.monotonic() > until_s:
                     raise
         time.sleep(0.01)
+
+
+def zeropoint(
+    home: Path, *arguments: str, settings: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Runs the command to its end, with a home of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "zeropoint", *arguments],
+        cwd=ROOT / "function",
+        env=environment(home, settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

@@ -109,3 +109,18 @@ def test_head_has_no_body(colour_server: Server) -> None:
     response = requests.head(colour_server.url + "/livez", timeout=10)
     assert response.status_code == 200
     assert response.content == b""
+
+
+@pytest.mark.parametrize("request_id", ["124ab1c", "a.b:c/d+e=f@g_h-i", "x" * 128])
+@pytest.mark.parametrize("route", ["/livez", "/nope", "/bigquery", "/v2"])
+def test_a_request_id_is_given_back(colour_server: Server, route: str, request_id: str) -> None:
+    headers = {"x-request-id": request_id}
+    response = requests.get(colour_server.url + route, headers=headers, timeout=10)
+    assert response.headers["x-request-id"] == request_id
+
+
+@pytest.mark.parametrize("request_id", ["", "a b", "x" * 129, "<script>", "a;b", "ä"])
+def test_another_text_is_no_request_id(colour_server: Server, request_id: str) -> None:
+    headers = {"x-request-id": request_id.encode()}
+    response = requests.get(colour_server.url + "/livez", headers=headers, timeout=10)
+    assert "x-request-id" not in response.headers

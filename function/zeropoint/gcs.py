@@ -168,6 +168,7 @@ def _retry() -> Any:
 
 def _told(error: Exception, uri: str) -> ZeropointError:
     from google.api_core.exceptions import (
+        BadRequest,
         NotFound,
         PreconditionFailed,
         RequestRangeNotSatisfiable,
@@ -177,7 +178,7 @@ def _told(error: Exception, uri: str) -> ZeropointError:
         return ObjectExistsError(f"{uri}: expected no such object, got one")
     if isinstance(error, RequestRangeNotSatisfiable):
         return EmptyObjectError(f"{uri}: expected bytes, got none")
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound | BadRequest):  # a name that none can have is one of none
         return ObjectNotFoundError(f"{uri}: expected it to exist, got no such bucket or object")
     return UnavailableError(
         "the storage is away, or refuses",

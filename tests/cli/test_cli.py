@@ -1,29 +1,13 @@
 """The command as people type it: real processes, their output and their exit status."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import CAT
-from servers import ROOT, environment
+from servers import zeropoint
 from tiny_models import picture, write_colour_model
-
-
-def zeropoint(
-    home: Path, *arguments: str, settings: dict[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "zeropoint", *arguments],
-        cwd=ROOT / "function",
-        env=environment(home, settings),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 @pytest.mark.parametrize("verb", [(), ("serve",), ("predict",), ("models",), ("check",)])

@@ -184,6 +184,33 @@ def test_the_old_and_the_new_spelling_of_a_message_are_read(kept: str) -> None:
     assert found.time == MESSAGE["publishTime"]
 
 
+# As Pub/Sub's own documentation shows it, byte for byte.
+DOCUMENTED = b"""{
+    "message": {
+        "attributes": {
+            "key": "value"
+        },
+        "data": "SGVsbG8gQ2xvdWQgUHViL1N1YiEgSGVyZSBpcyBteSBtZXNzYWdlIQ==",
+        "messageId": "2070443601311540",
+        "message_id": "2070443601311540",
+        "orderingKey": "key",
+        "publishTime": "2021-02-26T19:13:55.749Z",
+        "publish_time": "2021-02-26T19:13:55.749Z"
+    },
+   "subscription": "projects/myproject/subscriptions/mysubscription"
+}"""
+
+
+def test_the_documented_push_request_is_read() -> None:
+    assert pubsub.decode({"content-type": "application/json"}, DOCUMENTED) == Event(
+        source="//pubsub.googleapis.com/projects/myproject/subscriptions/mysubscription",
+        id="2070443601311540",
+        type=MESSAGE_PUBLISHED,
+        time="2021-02-26T19:13:55.749Z",
+        data=b"Hello Cloud Pub/Sub! Here is my message!",
+    )
+
+
 def test_an_unwrapped_message_has_its_metadata_in_headers() -> None:
     headers = {
         "x-goog-pubsub-message-id": "136969346945",
