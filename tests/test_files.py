@@ -116,7 +116,19 @@ def test_a_storage_that_refuses_may_come_back(reader: Reader, storage: StorageSe
         reader.read(["gs://photos/a"])
 
 
-@pytest.mark.parametrize("uri", ["gs://", "gs:///a", "https://example.com/a", "photos/a", 1, None])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "gs://",
+        "gs:///a",
+        "gs://photos/a\nb",
+        "gs://photos/" + "x" * 1025,
+        "https://example.com/a",
+        "photos/a",
+        1,
+        None,
+    ],
+)
 def test_what_is_no_object_name_is_refused(reader: Reader, uri: object) -> None:
     with pytest.raises(MalformedError):
         reader.read([{"gcs": uri}])

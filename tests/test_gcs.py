@@ -32,14 +32,16 @@ def failing(storage: StorageServer) -> Iterator[StorageServer]:
 
 
 @settings(max_examples=50, deadline=None, database=None)
-@given(strategies.from_regex(r"[^/]+", fullmatch=True), strategies.text())
+@given(strategies.from_regex(r"[^/]+", fullmatch=True), strategies.text().filter(gcs.is_name))
 def test_a_uri_is_its_bucket_and_its_name(bucket: str, name: str) -> None:
     assert gcs.split(f"gs://{bucket}/{name}") == (bucket, name)
     assert gcs.split(f"gs://{bucket}") == (bucket, "")
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "gs:", "gs:/", "gs://", "gs:///a", "s3://a/b", "GS://a/b", " gs://a", "a/gs://b"]
+    "uri",
+    ["", "gs:", "gs:/", "gs://", "gs:///a", "s3://a/b", "GS://a/b", " gs://a", "a/gs://b"]
+    + ["gs://a/.", "gs://a/..", "gs://a/b\n", "gs://a/\ud800", "gs://a/" + "ä" * 513],
 )
 def test_another_uri_is_refused(uri: str) -> None:
     with pytest.raises(ValueError, match=r"^expected gs://bucket or gs://bucket/name$"):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SCHEME = "gs://"
 _TIMEOUT_S = (5.0, 30.0)  # to connect, to wait for the next bytes
+_MAX_NAME_BYTES = 1024
 _RETRY_S = 20.0
 
 
@@ -42,9 +43,18 @@ def split(uri: str) -> tuple[str, str]:
         ValueError: not such a URI.
     """
     bucket, _, name = uri.removeprefix(SCHEME).partition("/")
-    if not uri.startswith(SCHEME) or not bucket:
+    if not uri.startswith(SCHEME) or not bucket or (name and not is_name(name)):
         raise ValueError("expected gs://bucket or gs://bucket/name")
     return bucket, name
+
+
+def is_name(name: str) -> bool:
+    """Tells whether an object can have this name: the storage refuses others, again and again."""
+    try:
+        fits = 0 < len(name.encode()) <= _MAX_NAME_BYTES
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return fits and name not in (".", "..") and not {"\r", "\n"} & set(name)
 
 
 def allowed(names: str) -> "dict[str, Bucket]":
@@ -168,7 +178,6 @@ def _retry() -> Any:
 
 def _told(error: Exception, uri: str) -> ZeropointError:
     from google.api_core.exceptions import (
-        BadRequest,
         NotFound,
         PreconditionFailed,
         RequestRangeNotSatisfiable,
@@ -178,7 +187,7 @@ def _told(error: Exception, uri: str) -> ZeropointError:
         return ObjectExistsError(f"{uri}: expected no such object, got one")
     if isinstance(error, RequestRangeNotSatisfiable):
         return EmptyObjectError(f"{uri}: expected bytes, got none")
-    if isinstance(error, NotFound | BadRequest):  # a name that none can have is one of none
+    if isinstance(error, NotFound):
         return ObjectNotFoundError(f"{uri}: expected it to exist, got no such bucket or object")
     return UnavailableError(
         "the storage is away, or refuses",

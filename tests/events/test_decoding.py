@@ -248,6 +248,10 @@ def test_a_notification_of_another_type_is_not_served(type_: str) -> None:
         envelope(attributes=without(NOTIFICATION, "objectId")),
         envelope(attributes={**NOTIFICATION, "objectGeneration": "\u0662"}),
         envelope(attributes={**NOTIFICATION, "objectGeneration": "-1"}),
+        envelope(attributes={**NOTIFICATION, "bucketId": ""}),
+        envelope(attributes={**NOTIFICATION, "objectId": "x" * 1025}),
+        envelope(attributes={**NOTIFICATION, "objectId": "a\nb"}),
+        envelope(attributes={**NOTIFICATION, "objectId": ".."}),
     ],
 )
 def test_what_is_no_message_is_refused(body: bytes) -> None:

@@ -11,6 +11,7 @@ import hashlib
 from typing import NamedTuple
 from urllib.parse import quote
 
+from zeropoint import gcs
 from zeropoint.errors import ClientError
 
 
@@ -44,6 +45,18 @@ class StoredObject(NamedTuple):
     bucket: str
     name: str
     generation: int
+
+
+def stored(bucket: str, name: str, generation: str) -> StoredObject:
+    """Returns the object that an event names.
+
+    Raises:
+        EventError: there can be no such object.
+    """
+    counted = generation.isascii() and generation.isdigit() and len(generation) < 20
+    if not bucket or not gcs.is_name(name) or not counted:
+        raise EventError("expected the bucket, name and generation of an object, got others")
+    return StoredObject(bucket, name, int(generation))
 
 
 class Event(NamedTuple):

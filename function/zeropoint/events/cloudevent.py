@@ -14,6 +14,7 @@ from zeropoint.events import (
     EventTypeError,
     StoredObject,
     pubsub,
+    stored,
 )
 from zeropoint.protocols import strict_json
 
@@ -89,8 +90,8 @@ def stored_object(data: Any) -> StoredObject:
             found = msgspec.json.decode(data, type=_Object)
         else:
             found = msgspec.convert(data, _Object)
-        return StoredObject(found.bucket, found.name, int(found.generation))
     except (ValueError, RecursionError):
         raise EventError(
             "expected the data of a storage event, with bucket, name and generation"
         ) from None
+    return stored(found.bucket, found.name, str(found.generation))

@@ -59,7 +59,8 @@ class Deliveries:
         """Answers an event and writes its record; returns only if it need not come again.
 
         Raises:
-            UnavailableError: the storage, the sink or the model is away: it has to come again.
+            ZeropointError: one that is retryable, as the storage, the sink or the model is away:
+                the event has to come again.
         """
         if event.object and self._sink.owns(event.object.bucket, event.object.name):
             return Receipt("ignored")
@@ -69,6 +70,8 @@ class Deliveries:
             self._refuse_old(event)
             answer = self._answer(event)
         except ClientError as error:
+            if error.retryable:
+                raise
             return self.refuse(error, event.name, event)
         record = strict_json.encode({**_of_event(event), **_of_answer(answer)})
         attributes = {"source": event.source, "id": event.id, "outcome": "result"}

@@ -16,7 +16,7 @@ from zeropoint.events import (
     Event,
     EventError,
     EventTypeError,
-    StoredObject,
+    stored,
 )
 
 _MESSAGE_ID = "x-goog-pubsub-message-id"
@@ -91,10 +91,11 @@ def _event(
     if "bucketId" in attributes and type_:
         if type_ != "OBJECT_FINALIZE":
             raise EventTypeError("expected a storage notification OBJECT_FINALIZE, got another")
-        generation = attributes.get("objectGeneration", "")
-        if not (generation.isascii() and generation.isdigit()) or "objectId" not in attributes:
-            raise EventError("expected a storage notification with objectId and objectGeneration")
-        found = StoredObject(attributes["bucketId"], attributes["objectId"], int(generation))
+        found = stored(
+            attributes["bucketId"],
+            attributes.get("objectId", ""),
+            attributes.get("objectGeneration", ""),
+        )
         return Event(source, id_, OBJECT_FINALIZED, time, object=found)
     media_type = attributes.get("content-type", "").partition(";")[0].strip().lower()
     return Event(source, id_, MESSAGE_PUBLISHED, time, data=payload, media_type=media_type)
