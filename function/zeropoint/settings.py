@@ -23,8 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     models: Annotated[
         str,
         Meta(
-            description="Model repository: a folder, or `gs://bucket/prefix`."
-            " Empty: the folder `model_artifacts` beside the function"
+            description="Model repository: a folder of models or one model's, here or under"
+            " `gs://bucket/prefix`. Empty: `model_artifacts` in the function's folder or beside it"
         ),
     ] = ""
     model: Annotated[
@@ -115,10 +115,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     service: Annotated[
-        str, Meta(description="Label of the log (platform)", extra={"env": "K_SERVICE"})
+        str, Meta(description="Label of the log; set on Cloud Run", extra={"env": "K_SERVICE"})
     ] = ""
     revision: Annotated[
-        str, Meta(description="Label of the log (platform)", extra={"env": "K_REVISION"})
+        str, Meta(description="Label of the log; set on Cloud Run", extra={"env": "K_REVISION"})
     ] = ""
     project: Annotated[
         str,
