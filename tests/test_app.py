@@ -59,11 +59,16 @@ def test_models_are_listed_and_described(colour_server: Server) -> None:
     assert described["outputs"] == ["scores: float32[?, 3]"]
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FOO"])
+@pytest.mark.parametrize(
+    ("route", "method"),
+    [
+        (route, method)
+        for route, allowed in ROUTES.items()
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FOO")
+        if method not in allowed
+    ],
+)
 def test_another_method_is_405_with_allow(colour_server: Server, route: str, method: str) -> None:
-    if method in ROUTES[route]:
-        return
     response = requests.request(method, colour_server.url + route, data=MARK, timeout=10)
     refused(response, 405, "method_not_allowed")
     assert response.headers["allow"] == ROUTES[route]

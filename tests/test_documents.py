@@ -67,18 +67,29 @@ def test_the_tests_run_on_the_versions_that_are_deployed() -> None:
         assert tested[name] == versions, name
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("**/*requirements*.txt")), ids=str)
-def test_requirements_have_hashes_and_name_no_index(path: Path) -> None:
-    if ".venv" in path.parts:
-        return
-    text = path.read_text()
+LOCKS = (
+    "function/requirements.txt",
+    "requirements/build.txt",
+    "requirements/dev.txt",
+    "tests/corpora-requirements.txt",
+    "tests/kserve-requirements.txt",
+)
+RECIPES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "model_artifacts").glob("*/recipe/requirements.txt")
+)
+
+
+@pytest.mark.parametrize("path", [*LOCKS, *RECIPES])
+def test_requirements_name_no_index(path: str) -> None:
+    text = (ROOT / path).read_text()
     assert "://" not in text
     assert "--index" not in text
     assert "--extra-index" not in text
 
 
 def test_every_pin_has_a_hash() -> None:
-    for path in ("function/requirements.txt", "requirements/dev.txt", "requirements/build.txt"):
+    for path in LOCKS:
         for line in re.findall(r"^[a-z0-9._-]+==.*$", (ROOT / path).read_text(), re.M):
             assert line.endswith("\\"), line
 

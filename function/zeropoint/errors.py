@@ -31,6 +31,10 @@ class ZeropointError(Exception):
         error.args = (error.message,)
         return error
 
+    def of_instance(self, number: int, count: int) -> Self:
+        """Returns the same error, naming which of several instances it is of; from 1."""
+        return self.within(f"instance {number} of {count}") if count > 1 else self
+
 
 class ClientError(ZeropointError):
     """The request is at fault; sending it again changes nothing."""

@@ -55,7 +55,7 @@ class Reader:
                 raise MalformedError(f"expected a text under {scheme}, got another JSON type")
             return Blob(_decoded(value) if scheme == "b64" else self._fetched(value))
         except ClientError as error:
-            raise error.within(f"instance {number} of {count}") if count > 1 else error from None
+            raise error.of_instance(number, count) from None
 
     def _fetched(self, uri: str) -> bytes:
         try:

@@ -123,8 +123,7 @@ class Model:
         try:
             return self._task.prepare(instances[row])
         except ClientError as error:
-            count = len(instances)
-            raise error.within(f"instance {row + 1} of {count}") if count > 1 else error from None
+            raise error.of_instance(row + 1, len(instances)) from None
 
 
 def _stack(tensors: Sequence[Tensors]) -> Tensors:

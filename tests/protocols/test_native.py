@@ -173,11 +173,10 @@ def test_a_form_with_a_field_but_no_file_is_400(colour_server: Server) -> None:
     refused(response, 400, "malformed")
 
 
-@pytest.mark.parametrize("media_type", ["text/html", "application/x-www-form-urlencoded", "x", ";"])
+@pytest.mark.parametrize("media_type", ["text/html", "application/x-www-form-urlencoded", "x"])
 def test_another_media_type_is_415(colour_server: Server, media_type: str) -> None:
     response = predict(colour_server, data=picture("red"), headers={"content-type": media_type})
-    if media_type != ";":
-        refused(response, 415, "unsupported_media")
+    refused(response, 415, "unsupported_media")
 
 
 @pytest.fixture(scope="module")

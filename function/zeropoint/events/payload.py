@@ -10,7 +10,7 @@ import msgspec
 
 from zeropoint.errors import InvalidError, MalformedError
 from zeropoint.instances import Blob, Instance
-from zeropoint.protocols import strict_json
+from zeropoint.protocols import native, strict_json
 
 _LINES = (".jsonl", ".ndjson")
 
@@ -22,18 +22,12 @@ class Payload(NamedTuple):
     parameters: Mapping[str, Any] = {}
 
 
-class _Document(msgspec.Struct):
-    """A document of many instances, as the native protocol has it."""
-
-    instances: list[Any]
-    parameters: dict[str, Any] = {}
-
-
 def of_message(data: bytes, media_type: str) -> Payload:
     """Returns what the data of a message or CloudEvent hold.
 
-    A document ``{"instances": [...]}`` holds many instances, other JSON is one, and so is any
-    other data, as a file. Data without a media type are JSON if they can be read as it.
+    A document of the native protocol, ``{"instances": [...]}``, holds many instances, other JSON
+    is one, and so is any other data, as a file. Data without a media type are JSON if they can be
+    read as it.
 
     Args:
         data: As they came.
@@ -76,7 +70,7 @@ def of_object(name: str, data: bytes, takes_files: bool) -> Payload:
 def _of_json(value: Any) -> Payload:
     if isinstance(value, dict) and "instances" in value:
         try:
-            document = msgspec.convert(value, _Document)
+            document = msgspec.convert(value, native.Document)
         except msgspec.ValidationError as error:
             raise InvalidError(f"expected another document of instances: {error}") from None
         return Payload(document.instances, document.parameters)

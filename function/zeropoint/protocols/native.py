@@ -77,8 +77,8 @@ def encode(answer: Answer, call: Call) -> Body:
 
 def refuse(error: ZeropointError) -> Body:
     """Writes a refusal in the one error shape."""
-    told = {"code": error.code, "message": error.message, "retryable": error.retryable}
-    return Body(strict_json.encode({"error": told}))
+    document = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    return Body(strict_json.encode({"error": document}))
 
 
 def openapi(offer: Offer) -> Description:
