@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zeropoint.events import (
@@ -278,6 +278,7 @@ JSON = st.recursive(
 )
 
 
+@example({"data": float("nan")}, "time")
 @given(st.dictionaries(st.sampled_from(list(STRUCTURED)), JSON), st.sampled_from(list(STRUCTURED)))
 def test_any_document_is_an_event_or_refused(changed: dict[str, Any], dropped: str) -> None:
     body = json.dumps(without({**STRUCTURED, **changed}, dropped)).encode()

@@ -68,7 +68,10 @@ def of_sdk(found: CloudEvent) -> Event:
         )
     media_type = str(found.get("datacontenttype") or "").partition(";")[0].strip().lower()
     if isinstance(data, str):  # JSON, as the SDK hands over the data of a structured event
-        value = msgspec.json.decode(data)
+        try:
+            value = msgspec.json.decode(data)
+        except (ValueError, RecursionError):  # the SDK lets NaN pass, which is not JSON
+            raise EventError("expected JSON as a CloudEvent's data, got another text") from None
         if isinstance(value, str) and media_type and not strict_json.is_json(media_type):
             data = value.encode()
         else:
