@@ -29,6 +29,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	for recipe in model_artifacts/*/recipe; do $(BIN)/mypy "$$recipe"/*.py || exit 1; done
 	$(BIN)/lint-imports
 
 format: $(VENV)/dev.stamp
@@ -37,7 +38,7 @@ format: $(VENV)/dev.stamp
 
 # One pass over all, so that the three files never pin two versions of a package.
 lock: $(VENV)/dev.stamp
-	for file in function/requirements.txt:"--extra gcs --extra metrics --extra pubsub" requirements/dev.txt:"--all-extras"; do \
+	for file in function/requirements.txt:"--extra gcs --extra metrics --extra pubsub --extra text" requirements/dev.txt:"--all-extras"; do \
 	    UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal \
 	        --python-version 3.11 --generate-hashes --no-emit-index-url $${file#*:} \
 	        --output-file $${file%%:*} pyproject.toml || exit 1; done

@@ -13,11 +13,17 @@ from zeropoint.catalog import Catalog
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
 from zeropoint.instances import Blob
 from zeropoint.manifest import File
+from zeropoint.model import Model
 from zeropoint.settings import Settings
 
 
 def catalog_of(settings: Settings) -> Catalog:
     return Catalog(open_repository(settings), settings)
+
+
+def get(catalog: Catalog, name: str, timeout_s: float = 10.0) -> Model:
+    with catalog.use(name, time.monotonic() + timeout_s) as model:
+        return model
 
 
 class CountingRepository(LocalRepository):
@@ -38,14 +44,14 @@ def test_many_first_callers_share_one_load(settings: Settings) -> None:
     repository = CountingRepository(Path(settings.models))
     catalog = Catalog(repository, settings)
     with ThreadPoolExecutor(50) as pool:
-        found = list(pool.map(lambda _: catalog.get("colour", 10.0), range(50)))
+        found = list(pool.map(lambda _: get(catalog, "colour"), range(50)))
     assert all(model is found[0] for model in found)
     assert repository.fetched.count("model.onnx") == 1
 
 
 def test_the_default_and_its_name_are_one_load(settings: Settings) -> None:
     catalog = catalog_of(settings)
-    assert catalog.get("", 10.0) is catalog.get("colour", 10.0)
+    assert get(catalog, "") is get(catalog, "colour")
     assert catalog.state("colour") == "ready"
 
 
@@ -53,19 +59,19 @@ def test_many_first_callers_by_name_and_by_default_share_one_load(settings: Sett
     repository = CountingRepository(Path(settings.models))
     catalog = Catalog(repository, settings)
     with ThreadPoolExecutor(50) as pool:
-        found = list(pool.map(lambda n: catalog.get("colour" if n % 2 else "", 10.0), range(50)))
+        found = list(pool.map(lambda n: get(catalog, "colour" if n % 2 else ""), range(50)))
     assert all(model is found[0] for model in found)
     assert repository.fetched.count("model.onnx") == 1
 
 
 def test_the_only_model_is_the_default(settings: Settings) -> None:
-    assert catalog_of(settings).get("", 10.0).manifest.name == "colour"
+    assert get(catalog_of(settings), "").manifest.name == "colour"
 
 
 def test_the_bundled_model_is_the_default_among_several(tmp_path: Path) -> None:
     for name in ("another", "efficientnet-lite0"):
         write_colour_model(tmp_path, name)
-    found = catalog_of(Settings(models=str(tmp_path))).get("", 10.0)
+    found = get(catalog_of(Settings(models=str(tmp_path))), "")
     assert found.manifest.name == "efficientnet-lite0"
 
 
@@ -76,22 +82,22 @@ def test_several_models_without_a_default_are_not_guessed(
         write_colour_model(tmp_path, name)
     catalog = catalog_of(Settings(models=str(tmp_path)))
     with pytest.raises(ModelUnavailableError):
-        catalog.get("", 10.0)
-    assert catalog.get("two", 10.0).manifest.name == "two"
+        get(catalog, "")
+    assert get(catalog, "two").manifest.name == "two"
 
 
 def test_a_settings_default_wins(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_colour_model(tmp_path, name)
     catalog = catalog_of(Settings(models=str(tmp_path), model="two"))
-    assert catalog.get("", 10.0).manifest.name == "two"
+    assert get(catalog, "").manifest.name == "two"
 
 
 def test_an_unknown_name_is_not_found_and_takes_no_place(settings: Settings) -> None:
     catalog = catalog_of(settings)
     for name in ("nope", "../colour", "COLOUR"):
         with pytest.raises(ModelNotFoundError):
-            catalog.get(name, 10.0)
+            get(catalog, name)
         assert catalog.state(name) == "absent"
 
 
@@ -99,7 +105,7 @@ def test_start_never_waits(settings: Settings) -> None:
     repository = CountingRepository(Path(settings.models))
     catalog = Catalog(repository, settings)
     assert catalog.start() == "loading"
-    catalog.get("", 10.0)
+    get(catalog, "")
     assert catalog.start() == "ready"
     assert repository.fetched.count("model.onnx") == 1
 
@@ -107,8 +113,8 @@ def test_start_never_waits(settings: Settings) -> None:
 def test_a_caller_waits_no_longer_than_it_may(settings: Settings) -> None:
     catalog = Catalog(CountingRepository(Path(settings.models)), settings)
     with pytest.raises(ModelUnavailableError, match="still loading"):
-        catalog.get("colour", 0.01)
-    assert catalog.get("colour", 10.0).manifest.name == "colour"
+        get(catalog, "colour", 0.01)
+    assert get(catalog, "colour").manifest.name == "colour"
 
 
 def test_a_failed_load_refuses_its_own_calls_only(colour_repository: Path) -> None:
@@ -116,10 +122,10 @@ def test_a_failed_load_refuses_its_own_calls_only(colour_repository: Path) -> No
     (broken / "model.onnx").write_bytes(b"")
     catalog = catalog_of(Settings(models=str(colour_repository), model="colour"))
     with pytest.raises(ModelUnavailableError) as caught:
-        catalog.get("broken", 10.0)
+        get(catalog, "broken")
     assert caught.value.retry_after_s >= 1.0
     assert catalog.state("broken") == "failed"
-    answer = catalog.get("colour", 10.0).predict([Blob(picture("blue"))])
+    answer = get(catalog, "colour").predict([Blob(picture("blue"))])
     assert answer.predictions[0]["label"] == "blue"
 
 
@@ -129,10 +135,10 @@ def test_a_mended_model_is_loaded_after_the_pause(colour_repository: Path) -> No
     labels.write_bytes(b"wrong")
     catalog = catalog_of(Settings(models=str(colour_repository)))
     with pytest.raises(ModelUnavailableError):
-        catalog.get("colour", 10.0)
+        get(catalog, "colour")
     labels.write_bytes(right)
     with pytest.raises(ModelUnavailableError):  # the pause is not over
-        catalog.get("colour", 10.0)
+        get(catalog, "colour")
     until_s = time.monotonic() + 10.0
     while catalog.start() != "ready":
         assert time.monotonic() < until_s
@@ -140,6 +146,6 @@ def test_a_mended_model_is_loaded_after_the_pause(colour_repository: Path) -> No
 
 
 def test_no_thread_is_left_when_the_load_is_done(settings: Settings) -> None:
-    catalog_of(settings).get("", 10.0)
+    get(catalog_of(settings), "")
     time.sleep(0.05)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("load")]

@@ -46,9 +46,9 @@ def test_no_instances_give_no_predictions(colour_repository: Path) -> None:
     assert load(colour_repository).predict([]).predictions == []
 
 
-def test_an_answer_tells_its_three_steps(colour_repository: Path) -> None:
+def test_an_answer_tells_its_steps(colour_repository: Path) -> None:
     answer = load(colour_repository).predict([Blob(picture("red"))])
-    assert list(answer.timings) == ["prepare", "execute", "output"]
+    assert list(answer.timings) == ["queue", "prepare", "execute", "output"]
     assert all(seconds > 0 for seconds in answer.timings.values())
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -92,3 +93,32 @@ def test_no_telemetry_is_sent_and_no_device_id_is_written(tmp_path: Path) -> Non
         check=True,
     )
     assert list((tmp_path / "home").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "order"),
+    [
+        ({"classlabels_int64s": [2, 0, 1]}, [1, 2, 0]),
+        ({"classlabels_strings": ["b", "c", "a"]}, [2, 0, 1]),
+    ],
+)
+def test_a_zipmaps_columns_stand_in_the_order_of_its_keys(
+    tmp_path: Path, keys: dict[str, Any], order: list[int]
+) -> None:
+    key = TensorProto.STRING if "classlabels_strings" in keys else TensorProto.INT64
+    value = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    maps = helper.make_sequence_type_proto(helper.make_map_type_proto(key, value))
+    graph = helper.make_graph(
+        [helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", **keys)],
+        "zipmap",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_value_info("y", maps)],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    session = Session(saved(tmp_path, model), 1)
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    (y,) = session.run({"x": x}).values()
+    assert str(session.outputs[0]) == "y: float32[?, ?]"
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, x[:, order])

@@ -1,45 +1,33 @@
 """The models of a repository: each is loaded once, at its first call, and kept.
 
 Callers that come while a model loads wait for that one load. A load that failed is tried again
-after a pause that grows, so that a repository which was away heals by itself.
+after a pause that grows, so that a repository which was away heals by itself. Where memory is
+bounded, the models used least recently make room, each when its last call has ended.
 """
 
 import threading
 import time
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
 
 from zeropoint import loader
 from zeropoint.artifact import Artifact, Repository
-from zeropoint.errors import ModelNotFoundError, ModelUnavailableError, ZeropointError
+from zeropoint.errors import (
+    ModelNotFoundError,
+    ModelUnavailableError,
+    ZeropointError,
+)
 from zeropoint.logs import log
+from zeropoint.memory import Memory, Slot, State
 from zeropoint.metrics import Metrics
 from zeropoint.model import Model
 from zeropoint.settings import Settings
 
 BUNDLED = "efficientnet-lite0"
-State = Literal["absent", "loading", "ready", "failed"]
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 _NAMES_KEPT_S = 30.0
-
-
-class _Slot:
-    """One model's place: empty, loading, ready or failed."""
-
-    def __init__(self) -> None:
-        self.model: Model | None = None
-        self.done: threading.Event | None = None  # set when the latest load ended
-        self.problem = ""
-        self.retry_s = 0.0
-        self.retry_at_s = 0.0
-
-    @property
-    def state(self) -> State:
-        if self.model:
-            return "ready"
-        if self.done is None:
-            return "absent"
-        return "failed" if self.done.is_set() else "loading"
 
 
 class Catalog:
@@ -59,7 +47,8 @@ class Catalog:
         self._metrics = metrics or Metrics()
         self._default = settings.model
         self._artifacts: dict[str, Artifact] = {}
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
+        self._memory = Memory(settings.max_loaded_bytes)
         self._lock = threading.Lock()
         self._names: tuple[float, list[str]] = (float("-inf"), [])
 
@@ -95,29 +84,23 @@ class Catalog:
                 raise ModelUnavailableError("the model's manifest cannot be read") from error
         return self._artifacts[name]
 
-    def get(self, name: str, timeout_s: float) -> Model:
-        """Returns a loaded model, loading it if nobody has.
+    @contextmanager
+    def use(self, name: str, deadline_s: float) -> Iterator[Model]:
+        """Gives a loaded model, loading it if nobody has; meanwhile it is not evicted.
 
         Args:
             name: The model's name; empty: the default.
-            timeout_s: Longest wait for a load under way.
+            deadline_s: Of `time.monotonic`; no load is awaited longer.
 
         Raises:
             ModelNotFoundError: the repository has no such model.
             ModelUnavailableError: it could not be loaded, or not in time.
         """
-        slot = self._slots.get(name or self._default)
-        if slot and slot.model:
-            return slot.model
-        if name:
-            self._known(name)
-        slot, done = self._begin(name)
-        if not done.wait(timeout_s):
-            raise ModelUnavailableError("the model is still loading", retry_after_s=5.0)
-        if slot.model:
-            return slot.model
-        wait_s = max(_FIRST_RETRY_S, slot.retry_at_s - time.monotonic())
-        raise ModelUnavailableError("the model could not be loaded; the log says why", wait_s)
+        slot = self._claim(name, deadline_s)
+        try:
+            yield cast(Model, slot.model)
+        finally:
+            self._memory.release(slot)
 
     def load(self, name: str) -> Model:
         """Loads a model in this thread, for a program that has nothing else to do meanwhile.
@@ -136,9 +119,9 @@ class Catalog:
         Raises:
             ModelNotFoundError: the repository has no such model.
         """
-        if name:
-            self._known(name)
-        slot, _ = self._begin(name)
+        slot = self._slot(name)
+        if slot.state != "evicted":  # it gave its known answer, and comes back when it is called
+            self._begin(slot, name)
         return slot.state
 
     def state(self, name: str) -> State:
@@ -155,30 +138,72 @@ class Catalog:
         if name != self._default and name not in self.names():
             raise ModelNotFoundError("expected the name of a model served here (GET /models)")
 
-    def _begin(self, name: str) -> tuple[_Slot, threading.Event]:
-        """Returns a model's place and the event of its load, begun now if it was due."""
-        name = name or self._default
+    @property
+    def size_bytes(self) -> int:
+        """Returns the bytes of the files of all models in memory."""
+        return self._memory.size_bytes
+
+    @property
+    def evictions(self) -> int:
+        """Returns how many models have left the memory for others."""
+        return self._memory.evictions
+
+    def _slot(self, name: str) -> Slot:
+        slot = self._slots.get(name or self._default)
+        if slot is None:
+            if name:
+                self._known(name)
+            with self._lock:
+                slot = self._slots.setdefault(name or self._default, Slot())
+        return slot
+
+    def _claim(self, name: str, deadline_s: float) -> Slot:
+        """Returns the place of a model that is in memory, and counts a user of it."""
+        while True:
+            slot = self._slot(name)
+            self._memory.claim(slot, deadline_s)
+            if slot.model:
+                return slot
+            ended = self._begin(slot, name).wait(max(0.0, deadline_s - time.monotonic()))
+            if slot.model:
+                return slot
+            self._memory.release(slot)
+            if not ended:
+                raise ModelUnavailableError("the model is still loading", retry_after_s=5.0)
+            if slot is self._slots.get(name or self._default):
+                wait_s = max(_FIRST_RETRY_S, slot.retry_at_s - time.monotonic())
+                raise ModelUnavailableError(
+                    "the model could not be loaded; the log says why", wait_s
+                )
+
+    def _begin(self, slot: Slot, name: str) -> threading.Event:
+        """Returns the event of a model's load, begun now if it was due."""
         with self._lock:
-            slot = self._slots.setdefault(name, _Slot())
             done = slot.done
             if done and (slot.model or not done.is_set() or time.monotonic() < slot.retry_at_s):
-                return slot, done
+                return done
             done = slot.done = threading.Event()
+        name = name or self._default
         threading.Thread(
             target=self._load, args=(name, slot, done), name=f"load {name}", daemon=True
         ).start()
-        return slot, done
+        return done
 
-    def _load(self, name: str, slot: _Slot, done: threading.Event) -> None:
+    def _load(self, name: str, slot: Slot, done: threading.Event) -> None:
+        timeout_s = self._settings.timeout_s
         try:
-            if not name:
-                name, other = self._settle_default(slot)
-                if other is not slot:  # somebody called it by its name meanwhile
-                    slot.model = self.get(name, self._settings.timeout_s)
-                    return
-            slot.model = loader.load(self._repository, name, self._settings)
-            self._metrics.loaded(name, "ready")
+            name = name or self._settle_default(slot)
+            if slot is self._slots.get(name):  # else somebody called it by its name meanwhile
+                model = loader.load(
+                    self._repository,
+                    name,
+                    self._settings,
+                    lambda size_bytes: self._memory.reserve(slot, size_bytes, timeout_s),
+                )
+                self._memory.keep(slot, model)
+                self._metrics.loaded(name, "ready")
         except Exception as error:
+            self._memory.forget(slot)
             self._metrics.loaded(name or "default", "failed")
             if str(error) != slot.problem:  # told once, not at every new try
                 known = isinstance(error, ZeropointError)
@@ -190,12 +215,14 @@ class Catalog:
         finally:
             done.set()
 
-    def _settle_default(self, slot: _Slot) -> tuple[str, _Slot]:
-        """Returns the default model's name, and its place: ``slot``, unless it had one."""
+    def _settle_default(self, slot: Slot) -> str:
+        """Returns the default model's name, and gives it this place unless it has one."""
         name = self.default_name()
         with self._lock:
             self._default = name
-            return name, self._slots.setdefault(name, slot)
+            self._slots.setdefault(name, slot)
+            del self._slots[""]
+        return name
 
     def default_name(self) -> str:
         """Returns the default model's name: the settings', else what the repository settles.

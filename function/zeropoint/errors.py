@@ -1,7 +1,7 @@
 """What can go wrong, from the bytes of a request to the bytes of its answer.
 
     **bytes** → *protocol* → **instances** → *prepare* → **tensors** → *execute* → **tensors**
-      400 413 415              413 415 422                500 503
+      400 413 415              413 415 422              429 500 503
 
 A class carries its ``status`` (HTTP), its ``code`` (a word for programs) and whether the same
 call may succeed later (``retryable``). `zeropoint.app` maps an error to an answer, in one
@@ -135,6 +135,13 @@ class ModelUnavailableError(UnavailableError):
     """The model is loading still, or could not be loaded."""
 
     code = "model_unavailable"
+
+
+class OverloadedError(UnavailableError):
+    """Too many calls wait for the model, or longer than a caller would."""
+
+    status = 429
+    code = "overloaded"
 
 
 class SettingsError(ServerError):

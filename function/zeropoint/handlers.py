@@ -6,8 +6,8 @@ import msgspec
 from flask import Request, Response
 
 from zeropoint import responses
-from zeropoint.catalog import State
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
+from zeropoint.memory import PROVEN, State
 from zeropoint.protocols import Body, Protocol
 from zeropoint.route import gives
 from zeropoint.serving import Serving
@@ -81,10 +81,10 @@ def alive(serving: Serving, request: Request, protocol: Protocol) -> Response:
 def ready(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Tells whether the default model gave its known answer; begins its load, never waits."""
     state = serving.catalog.start()
-    if state != "ready":
+    if state not in PROVEN:
         raise ModelUnavailableError(f"expected a default model that is ready, got one {state}")
-    model = serving.catalog.get("", 0.0)
-    return responses.of_json(Ready(True, model.manifest.name, model.digest))
+    manifest = serving.catalog.artifact(serving.catalog.default_name()).manifest
+    return responses.of_json(Ready(True, manifest.name, f"sha256:{manifest.file.sha256}"))
 
 
 @gives(Models, ModelUnavailableError)

@@ -1,10 +1,13 @@
 """Who answers the routes of the Open Inference Protocol (V2)."""
 
+import time
+
 import msgspec
 from flask import Request, Response
 
 from zeropoint import __version__, handlers, responses, tasks
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
+from zeropoint.memory import PROVEN
 from zeropoint.protocols import Protocol, open_inference, v2_tensors
 from zeropoint.protocols.v2_tensors import TensorMetadata
 from zeropoint.route import gives
@@ -70,10 +73,13 @@ def describe(
 ) -> Response:
     """Describes one model by its tensors, and by its task; loads it if nobody has."""
     _refuse_another_version(serving, model, version)
-    loaded = serving.catalog.get(model, serving.settings.timeout_s)
+    manifest = serving.catalog.artifact(model).manifest
+    with serving.catalog.use(model, time.monotonic() + serving.settings.timeout_s) as loaded:
+        inputs = [v2_tensors.describe(spec) for spec in loaded.inputs]
+        outputs = [v2_tensors.describe(spec) for spec in loaded.outputs]
     parameters = tasks.parameters(serving.catalog.artifact(model))
     face = TaskFace(
-        loaded.manifest.task,
+        manifest.task,
         [open_inference.INSTANCES],
         [open_inference.PREDICTIONS],
         list(parameters.__struct_fields__),
@@ -81,10 +87,10 @@ def describe(
     return responses.of_json(
         ModelMetadata(
             name=model,
-            versions=[loaded.manifest.version],
+            versions=[manifest.version],
             platform="onnx_onnxv1",
-            inputs=[v2_tensors.describe(spec) for spec in loaded.inputs],
-            outputs=[v2_tensors.describe(spec) for spec in loaded.outputs],
+            inputs=inputs,
+            outputs=outputs,
             parameters=face,
         )
     )
@@ -97,7 +103,7 @@ def ready(
     """Tells whether a model gave its known answer; begins its load, never waits for it."""
     _refuse_another_version(serving, model, version)
     state = serving.catalog.start(model)
-    if state != "ready":
+    if state not in PROVEN:
         raise ModelUnavailableError(f"expected a model that is ready, got one {state}")
     return responses.of_json(ModelReady(model, True))
 

@@ -1,7 +1,7 @@
 """From a folder to a model in memory that has given its known answer."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,19 @@ from zeropoint.tasks import Prediction
 from zeropoint.timing import Timings
 
 
-def load(repository: Repository, name: str, settings: Settings) -> Model:
+def load(
+    repository: Repository,
+    name: str,
+    settings: Settings,
+    reserve: Callable[[int], None] = lambda size_bytes: None,
+) -> Model:
     """Reads, verifies and builds a model, and has it give its known answer.
+
+    Args:
+        repository: Where it lies.
+        name: Which.
+        settings: The limits.
+        reserve: Is told the size of the model's file before it is loaded, and may refuse.
 
     Raises:
         ModelNotFoundError: the repository has no such model.
@@ -37,6 +48,7 @@ def load(repository: Repository, name: str, settings: Settings) -> Model:
         path = artifact.fetch(manifest.file)
         external_data.refuse(path)
         verified = _signature(path)
+        reserve(path.stat().st_size)
     with timings.measure("session"):
         session = Session(path, cpus.threads(settings.cpus or cpus.available()))
         if _signature(path) != verified:

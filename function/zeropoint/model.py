@@ -1,12 +1,16 @@
 """A model in memory: prepare, execute, output."""
 
+import math
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import numpy as np
 
+from zeropoint.admission import Admission
+from zeropoint.batcher import Batcher, Part
 from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
 from zeropoint.instances import NULL, Instance
 from zeropoint.manifest import Manifest
@@ -30,7 +34,7 @@ class Answer(NamedTuple):
 
 
 class Model:
-    """A model that gave its known answer.
+    """A model that gave its known answer, and the queue of those who call it.
 
     Args:
         manifest: What it is.
@@ -49,15 +53,23 @@ class Model:
         self.load_timings = Timings()
         self.first_answer = threading.Lock()  # the first answer takes it, and tells how it loaded
         self.takes_files = task.takes_files
+        self.admission = Admission(settings.max_queue)
         self._task = task
-        self._session = session
         self._max_instances = settings.max_instances
-        # A model exported for one instance at a time says so in its first dimension.
-        varies = all(spec.shape[:1] == (None,) for spec in session.inputs)
+        # A model exported for one instance at a time says so in its first dimensions.
+        specs = (*session.inputs, *session.outputs)
+        varies = all(spec.shape[:1] == (None,) for spec in specs)
         self._max_batch = manifest.max_batch if varies else 1
+        passes = 1 if self._max_batch > 1 else session.threads
+        self.batcher = Batcher(session.run, self._max_batch, passes, task.padding)
+        # More of them at once than there are processors would only take memory.
+        self._preparing = threading.Semaphore(session.threads)
 
     def predict(
-        self, instances: Sequence[Instance], parameters: Mapping[str, Any] | None = None
+        self,
+        instances: Sequence[Instance],
+        parameters: Mapping[str, Any] | None = None,
+        deadline_s: float = math.inf,
     ) -> Answer:
         """Answers a request: one prediction for each instance, in order.
 
@@ -65,47 +77,77 @@ class Model:
             instances: What the task takes, at most ``ZEROPOINT_MAX_INSTANCES``; NULL is answered
                 with None.
             parameters: What the task lets a caller vary.
+            deadline_s: Of `time.monotonic`.
 
         Raises:
             ClientError: an instance or a parameter is refused; the message names which. One bad
                 instance refuses the request.
+            OverloadedError: too many wait, or not all would be answered before the deadline.
         """
         if len(instances) > self._max_instances:
             raise BodyTooLargeError(
                 f"expected at most {self._max_instances} instances, got {len(instances)}"
             )
         chosen = self._parameters(parameters or {})
-        timings = Timings(prepare=0.0, execute=0.0, output=0.0)
+        timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
         predictions: list[Prediction] = [None] * len(instances)
         rows = [row for row, instance in enumerate(instances) if instance is not NULL]
-        for start in range(0, len(rows), self._max_batch):
-            batch = rows[start : start + self._max_batch]
-            with timings.measure("prepare"):
-                prepared = [self._prepare(instances, row) for row in batch]
-                tensors = _stack([one.tensors for one in prepared])
-            with timings.measure("execute"):
-                found = self._session.run(tensors)
-            with timings.measure("output"):
-                contexts = [one.context for one in prepared]
-                answered = self._task.output(found, contexts, chosen)
-                for row, prediction in zip(batch, answered, strict=True):
-                    predictions[row] = prediction
+        with self.admission.admit(len(rows), deadline_s):
+            for start in range(0, len(rows), self._max_batch):
+                batch = rows[start : start + self._max_batch]
+                with self._turn_to_prepare(deadline_s, timings):
+                    prepared = [self._prepare(instances, row) for row in batch]
+                tensors = [one.tensors for one in prepared]
+                for part in self._execute(tensors, deadline_s, timings):
+                    with timings.measure("output"):
+                        contexts = [prepared[place].context for place in part.places]
+                        answered = self._task.output(part.tensors, contexts, chosen)
+                        for place, prediction in zip(part.places, answered, strict=True):
+                            predictions[batch[place]] = prediction
         return Answer(self, timings, predictions, {})
 
-    def execute(self, tensors: Tensors) -> Answer:
-        """Answers raw tensors with raw tensors: one forward pass, without the task.
+    def execute(self, tensors: Tensors, deadline_s: float = math.inf) -> Answer:
+        """Answers raw tensors with raw tensors, without the task.
 
         Args:
             tensors: An array for each of `inputs`, of its dtype and shape.
+            deadline_s: Of `time.monotonic`.
 
         Raises:
             InvalidError: the tensors are not those of `inputs`.
+            OverloadedError: too many wait, or it would not be answered before the deadline.
         """
         _refuse_misfits(tensors, self.inputs)
-        timings = Timings(prepare=0.0, execute=0.0, output=0.0)
-        with timings.measure("execute"):
-            found = self._session.run(tensors)
-        return Answer(self, timings, [], found)
+        timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
+        rows = max([1, *(len(tensor) for tensor in tensors.values() if tensor.ndim)])
+        with self.admission.admit(rows, deadline_s):
+            (part,) = self._execute([tensors], deadline_s, timings, as_is=True)
+        return Answer(self, timings, [], part.tensors)
+
+    @contextmanager
+    def _turn_to_prepare(self, deadline_s: float, timings: Timings) -> Iterator[None]:
+        with timings.measure("queue"):
+            left_s = deadline_s - time.monotonic()
+            if not self._preparing.acquire(timeout=None if left_s == math.inf else max(0, left_s)):
+                raise TimeoutError
+        try:
+            with timings.measure("prepare"):
+                yield
+        finally:
+            self._preparing.release()
+
+    def _execute(
+        self,
+        items: Sequence[Tensors],
+        deadline_s: float,
+        timings: Timings,
+        as_is: bool = False,
+    ) -> list[Part]:
+        began_s = time.perf_counter()
+        parts, execute_s = self.batcher.execute(items, deadline_s, as_is)
+        timings["execute"] += execute_s
+        timings["queue"] += time.perf_counter() - began_s - execute_s
+        return parts
 
     def _parameters(self, parameters: Mapping[str, Any]) -> msgspec.Struct:
         try:
@@ -124,13 +166,6 @@ class Model:
             return self._task.prepare(instances[row])
         except ClientError as error:
             raise error.of_instance(row + 1, len(instances)) from None
-
-
-def _stack(tensors: Sequence[Tensors]) -> Tensors:
-    """Joins instances to a batch; one alone is passed on without a copy."""
-    if len(tensors) == 1:
-        return tensors[0]
-    return {name: np.concatenate([one[name] for one in tensors]) for name in tensors[0]}
 
 
 def _refuse_misfits(tensors: Tensors, inputs: Sequence[TensorSpec]) -> None:

@@ -1,5 +1,7 @@
 """What one serving process holds: its settings, models, counts and the time of its start."""
 
+import time
+
 from zeropoint.artifact import open_repository
 from zeropoint.catalog import Catalog
 from zeropoint.events.delivery import Deliveries
@@ -40,21 +42,24 @@ class Serving:
         Raises:
             ModelNotFoundError: no such model.
             ModelUnavailableError: it could not be loaded, or not in time.
+            OverloadedError: too many calls wait for it, or it would answer too late.
             ClientError: an instance, a tensor or a parameter is refused.
         """
-        timings = Timings()
-        with timings.measure("queue"):
-            model = self.catalog.get(name or call.model, self.settings.timeout_s)
-        if call.tensors is not None:
-            answer = model.execute(call.tensors)
-        else:
-            instances = call.instances
-            if model.takes_files:
-                instances = self._reader.read(instances)
-            answer = model.predict(instances, call.parameters)
-        timings.update(answer.timings)
+        began_s = time.monotonic()
+        deadline_s = began_s + self.settings.timeout_s
+        with self.catalog.use(name or call.model, deadline_s) as model:
+            loaded_s = time.monotonic()
+            if call.tensors is not None:
+                answer = model.execute(call.tensors, deadline_s)
+            else:
+                instances = call.instances
+                if model.takes_files:
+                    instances = self._reader.read(instances)
+                answer = model.predict(instances, call.parameters, deadline_s)
+        timings = answer.timings
+        timings["queue"] += loaded_s - began_s
         self.metrics.predicted(model.manifest.name, len(answer.predictions), timings)
-        return answer._replace(timings=timings, cold_start=self._cold_start_of(model, timings))
+        return answer._replace(cold_start=self._cold_start_of(model, timings))
 
     def headers(self, answer: Answer) -> dict[str, str]:
         """Returns the headers of an answer: its steps, and the model's digest."""

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zeropoint.errors import ArtifactError, InvalidError
 from zeropoint.tensors import Tensors, TensorSpec
@@ -29,6 +30,7 @@ _DTYPES = {
     "tensor(uint32)": np.uint32,
     "tensor(uint64)": np.uint64,
 }
+_MAPS = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 
 
 class Session:
@@ -58,7 +60,9 @@ class Session:
             self.outputs = [_spec(node) for node in self._session.get_outputs()]
         except Exception as error:  # its own classes share no base but this
             raise ArtifactError(f"{path.name}: ONNX Runtime cannot load it: {error}") from None
+        self.threads = threads
         self._names = [spec.name for spec in self.outputs]
+        self._maps = {node.name for node in self._session.get_outputs() if node.type in _MAPS}
 
     def run(self, tensors: Tensors) -> Tensors:
         """Executes one forward pass.
@@ -67,7 +71,8 @@ class Session:
             tensors: An array for each of `inputs`, of its dtype and shape.
 
         Returns:
-            An array for each of `outputs`.
+            An array for each of `outputs`. Of a ZipMap, which scikit-learn's and LightGBM's
+            converters put behind a classifier, float32[n, classes] in the order of its keys.
 
         Raises:
             InvalidError: the model refuses the tensors, as with an index out of its range.
@@ -76,10 +81,22 @@ class Session:
             found = self._session.run(self._names, tensors)
         except (InvalidArgument, Fail) as error:  # Fail: shapes that do not fit inside the model
             raise InvalidError("expected tensors that fit the model, got others") from error
+        if self._maps:
+            found = [
+                _table(one) if name in self._maps else one
+                for name, one in zip(self._names, found, strict=True)
+            ]
         return dict(zip(self._names, found, strict=True))
 
 
+def _table(maps: list[dict[str, float]]) -> NDArray[np.float32]:
+    """Makes what a ZipMap gives, a map for each row, an array with a column for each key."""
+    return np.array([[row[key] for key in sorted(row)] for row in maps], np.float32)
+
+
 def _spec(node: ort.NodeArg) -> TensorSpec:
+    if node.type in _MAPS:
+        return TensorSpec(node.name, np.dtype(np.float32), (None, None))
     if node.type not in _DTYPES:
         raise ArtifactError(f"{node.name}: expected a tensor of a NumPy type, got {node.type}")
     shape = tuple(dim if isinstance(dim, int) else None for dim in node.shape)

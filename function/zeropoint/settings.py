@@ -57,6 +57,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 8192 * 6144
     max_instances: Annotated[int, Meta(ge=1, description="Most instances in one request")] = 1024
+    max_queue: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Most requests at one model, answered and waiting; more get 429",
+        ),
+    ] = 128
+    max_loaded_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Most bytes of model files in memory: the least recently used model goes."
+            " 0: no limit",
+        ),
+    ] = 0
     buckets: Annotated[
         str, Meta(description="Buckets whose objects may be instances, by comma. Empty: none")
     ] = ""
@@ -72,7 +88,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="An older event is recorded as an error, not answered")
     ] = 86_400.0
     timeout_s: Annotated[
-        float, Meta(gt=0, le=3600, description="Longest wait for a model that is still loading")
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="Longest wait of a request: for a model that loads, and its turn",
+        ),
     ] = 60.0
     logging: Annotated[
         Literal["stdout", "cloud"],

@@ -1,5 +1,6 @@
 """What a forward pass takes and gives: named arrays, and the specification of each."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,6 +23,35 @@ class TensorSpec(NamedTuple):
     def __str__(self) -> str:
         dims = ", ".join("?" if dim is None else str(dim) for dim in self.shape)
         return f"{self.name}: {self.dtype}[{dims}]"
+
+
+def join(items: Sequence[Tensors], padding: Mapping[str, float]) -> Tensors:
+    """Joins arrays of several items along their first axis; one alone is passed on, no copy.
+
+    Args:
+        items: Arrays by name.
+        padding: For each array whose later axes may differ from item to item, what fills up the
+            shorter ones.
+    """
+    if len(items) == 1:
+        return items[0]
+    joined = {}
+    for name in items[0]:
+        arrays = [one[name] for one in items]
+        if name in padding and len({array.shape[1:] for array in arrays}) > 1:
+            arrays = _filled(arrays, padding[name])
+        joined[name] = np.concatenate(arrays)
+    return joined
+
+
+def _filled(arrays: Sequence[NDArray[Any]], value: float) -> list[NDArray[Any]]:
+    longest = tuple(max(dims) for dims in zip(*(array.shape[1:] for array in arrays), strict=True))
+    filled = []
+    for array in arrays:
+        wide = np.full((len(array), *longest), value, array.dtype)
+        wide[tuple(map(slice, array.shape))] = array
+        filled.append(wide)
+    return filled
 
 
 def from_json(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:

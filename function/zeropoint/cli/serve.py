@@ -10,9 +10,10 @@ import functions_framework
 from gunicorn.app.base import BaseApplication
 
 import zeropoint
-from zeropoint import cpus, settings
+from zeropoint import settings
 
-_THREADS_PER_CPU = 8
+# Beside those that wait for a model: for health, metrics and refusals.
+_SPARE_THREADS = 8
 
 
 @click.command("serve")
@@ -29,7 +30,7 @@ def command(host: str, port: int | None) -> None:
     app: flask.Flask = functions_framework.create_app(  # type: ignore[no-untyped-call]
         target="predict", source=str(source)
     )
-    threads = _THREADS_PER_CPU * cpus.threads(chosen.cpus or cpus.available())
+    threads = chosen.max_queue + _SPARE_THREADS
     port = port or chosen.aip_http_port or chosen.port
     click.echo(f"zeropoint {zeropoint.__version__} at http://{host}:{port}", err=True)
     _Server(app, {"bind": f"{host}:{port}", "threads": threads}).run()

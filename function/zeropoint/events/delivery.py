@@ -1,6 +1,7 @@
 """From an event to its one record in the sink: a result, or the error that ends it."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -124,7 +125,8 @@ class Deliveries:
             )
 
     def _answer(self, event: Event) -> Answer:
-        takes_files = self._catalog.get("", self._settings.timeout_s).takes_files
+        with self._catalog.use("", time.monotonic() + self._settings.timeout_s) as model:
+            takes_files = model.takes_files
         if event.object is None:
             found = payload.of_message(event.data, event.media_type)
         else:

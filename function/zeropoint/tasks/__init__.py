@@ -5,7 +5,7 @@ is imported when the first model of its kind is asked for.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,11 @@ from zeropoint.tensors import Tensors, TensorSpec
 
 TASKS = {
     "image-classification": "zeropoint.tasks.image_classification",
+    "object-detection": "zeropoint.tasks.object_detection",
+    "tabular-classification": "zeropoint.tasks.tabular_classification",
+    "tabular-regression": "zeropoint.tasks.tabular_regression",
+    "text-classification": "zeropoint.tasks.text_classification",
+    "text-embedding": "zeropoint.tasks.text_embedding",
     "tensor": "zeropoint.tasks.tensor",
 }
 
@@ -27,7 +32,10 @@ Prediction = Any
 
 
 class Prepared(NamedTuple):
-    """One instance, ready to execute: arrays whose first axis is 1, and what output must know."""
+    """One instance, ready to execute: its rows, mostly one, and what output must know of it.
+
+    All arrays have the same first axis: the rows.
+    """
 
     tensors: Tensors
     context: Any = None
@@ -51,6 +59,10 @@ class Task(Protocol):
     # What a caller may vary, a struct that forbids unknown fields and has a default for each.
     parameters: type[msgspec.Struct]
 
+    # What fills up rows of different length that are joined in a forward pass, for each input
+    # whose later axes may be filled; the rows of the others are of one shape.
+    padding: Mapping[str, float]
+
     def prepare(self, instance: Instance) -> Prepared:
         """Makes one instance into tensors.
 
@@ -64,7 +76,7 @@ class Task(Protocol):
         """Makes the outputs of a forward pass into one prediction for each instance.
 
         Args:
-            tensors: The session's outputs, their first axis as long as ``contexts``.
+            tensors: The session's outputs, their first axis the rows of all these instances.
             contexts: What `prepare` said of each instance.
             parameters: Of the type `parameters`.
 

@@ -1,6 +1,6 @@
 """Any ONNX model: raw named tensors in and out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -37,6 +37,7 @@ class TensorTask:
 
     parameters = Parameters
     takes_files = False
+    padding: Mapping[str, float] = {}
 
     def __init__(self, inputs: Sequence[TensorSpec]) -> None:
         self._inputs = inputs

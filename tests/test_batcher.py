@@ -1,0 +1,238 @@
+"""Callers share forward passes, and each gets its own answers."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zeropoint.batcher import Batcher
+from zeropoint.errors import InvalidError
+from zeropoint.tensors import Tensors
+
+
+class Doubling:
+    """A model that doubles ``x``, can be held up, and keeps the rows of each pass."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.widths: list[int] = []
+        self.inside = 0
+        self.most_inside = 0
+        self.go = threading.Event()
+        self.go.set()
+        self._lock = threading.Lock()
+
+    def run(self, tensors: Tensors) -> Tensors:
+        """Runs one pass; a 13 among the numbers is refused."""
+        with self._lock:
+            self.inside += 1
+            self.most_inside = max(self.most_inside, self.inside)
+            self.rows.append(len(tensors["x"]))
+            self.widths.append(tensors["x"].shape[1])
+        assert self.go.wait(10.0)
+        time.sleep(0.001)
+        with self._lock:
+            self.inside -= 1
+        if (tensors["x"] == 13.0).any():
+            raise InvalidError("13")
+        return {"y": tensors["x"] * 2.0}
+
+
+def numbers(*values: float, width: int = 1) -> Tensors:
+    return {"x": np.full((len(values), width), np.array(values)[:, None], np.float32)}
+
+
+def answers(batcher: Batcher, *items: Tensors, **options: Any) -> list[list[float]]:
+    """Returns the first column of each item's answer."""
+    found: list[list[float]] = [[] for _ in items]
+    for part in batcher.execute(items, **options)[0]:
+        rows = iter(part.tensors["y"][:, 0].tolist())
+        for place in part.places:
+            found[place] = [next(rows) for _ in range(len(items[place]["x"]))]
+    return found
+
+
+def in_threads(*calls: Callable[[], Any]) -> list[Any]:
+    """Returns what each call returned or raised."""
+
+    def outcome(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(outcome, calls))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.001)
+
+
+def gathered(batcher: Batcher, model: Doubling, *calls: Callable[[], Any]) -> list[Any]:
+    """Lets calls come one after the other while a first pass is held up."""
+    model.go.clear()
+    threads = ThreadPoolExecutor(len(calls) + 1)
+    first = threads.submit(lambda: answers(batcher, numbers(0.0)))
+    wait_until(lambda: model.inside > 0)
+    waiting = []
+    for count, call in enumerate(calls, 1):
+        waiting.append(threads.submit(call))
+        wait_until(lambda count=count: len(batcher._jobs) == count)  # type: ignore[misc]
+    model.go.set()
+    threads.shutdown()
+    assert first.result() == [[0.0]]
+    return [one.exception() or one.result() for one in waiting]
+
+
+def test_one_caller_alone_runs_at_once_in_its_own_thread() -> None:
+    threads: list[str] = []
+
+    def run(tensors: Tensors) -> Tensors:
+        threads.append(threading.current_thread().name)
+        return {"y": tensors["x"]}
+
+    Batcher(run, max_batch=8).execute([numbers(1.0)])
+    assert threads == [threading.current_thread().name]
+
+
+def test_what_waits_goes_together_in_the_next_pass() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=4)
+    calls = [lambda n=n: answers(batcher, numbers(n)) for n in range(1, 7)]
+    assert gathered(batcher, model, *calls) == [[[2.0 * n]] for n in range(1, 7)]
+    assert model.rows == [1, 4, 2]
+    assert model.most_inside == 1
+    assert (batcher.passes, batcher.rows) == (3, 7)
+
+
+def test_without_batches_passes_run_side_by_side() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=1, passes=2)
+    in_threads(*[lambda n=n: answers(batcher, numbers(n)) for n in range(8)])
+    assert model.rows == [1] * 8
+    assert model.most_inside <= 2
+
+
+def test_an_item_over_the_most_goes_alone() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=2)
+    calls = [
+        lambda: answers(batcher, numbers(1.0)),
+        lambda: answers(batcher, numbers(2.0, 3.0, 4.0)),
+        lambda: answers(batcher, numbers(5.0)),
+    ]
+    assert gathered(batcher, model, *calls) == [[[2.0]], [[4.0, 6.0, 8.0]], [[10.0]]]
+    assert model.rows == [1, 2, 3]
+
+
+def test_a_refused_item_fails_its_own_caller_only() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=8)
+    calls = [lambda n=n: answers(batcher, numbers(n)) for n in (12.0, 13.0, 14.0)]
+    before, refused, after = gathered(batcher, model, *calls)
+    assert (before, after) == ([[24.0]], [[28.0]])
+    assert isinstance(refused, InvalidError)
+    assert model.rows == [1, 3, 1, 1, 1]
+
+
+def test_rows_of_other_shapes_are_not_joined() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=8)
+    calls = [lambda n=n, w=w: answers(batcher, numbers(n, width=w)) for n, w in
+             ((1.0, 3), (2.0, 4), (3.0, 3))]  # fmt: skip
+    assert gathered(batcher, model, *calls) == [[[2.0]], [[4.0]], [[6.0]]]
+    assert model.rows == [1, 2, 1]
+
+
+def test_shorter_rows_are_filled_up_but_not_beyond_twice_the_work() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=8, padding={"x": 0.0})
+    calls = [lambda n=n, w=w: answers(batcher, numbers(n, width=w)) for n, w in
+             ((1.0, 10), (2.0, 4), (3.0, 100), (4.0, 9))]  # fmt: skip
+    assert gathered(batcher, model, *calls) == [[[2.0]], [[4.0]], [[6.0]], [[8.0]]]
+    assert (model.rows, model.widths) == ([1, 3, 1], [1, 10, 100])
+
+
+def test_raw_rows_are_never_filled_up() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=8, padding={"x": 0.0})
+    calls = [
+        lambda: answers(batcher, numbers(1.0, width=4)),
+        lambda: answers(batcher, numbers(2.0, width=5), as_is=True),
+        lambda: answers(batcher, numbers(3.0, width=5), as_is=True),
+    ]
+    assert gathered(batcher, model, *calls) == [[[2.0]], [[4.0]], [[6.0]]]
+    assert (model.rows, model.widths) == ([1, 1, 2], [1, 4, 5])
+
+
+def test_the_deadline_ends_the_wait_and_the_next_one_gets_the_turn() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=1)
+    model.go.clear()
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(lambda: answers(batcher, numbers(1.0)))
+        wait_until(lambda: model.inside == 1)
+        late = pool.submit(
+            lambda: answers(batcher, numbers(2.0), deadline_s=time.monotonic() + 0.05)
+        )
+        wait_until(lambda: len(batcher._jobs) == 1)
+        last = pool.submit(lambda: answers(batcher, numbers(3.0)))
+        assert isinstance(late.exception(10.0), TimeoutError)
+        model.go.set()
+        assert (first.result(10.0), last.result(10.0)) == ([[2.0]], [[6.0]])
+    assert model.rows == [1, 1]
+
+
+def test_a_pass_under_way_is_not_called_back() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=4)
+    items = [numbers(float(n)) for n in range(3)]
+    assert answers(batcher, *items, deadline_s=time.monotonic() - 1.0) == [[0.0], [2.0], [4.0]]
+
+
+def test_outputs_of_another_number_of_rows_are_not_dealt_out() -> None:
+    def run(tensors: Tensors) -> Tensors:
+        return {"y": tensors["x"].sum(axis=0, keepdims=True)}
+
+    batcher = Batcher(run, max_batch=4)
+    with pytest.raises(Exception, match="max_batch: expected outputs of 2 rows"):
+        batcher.execute([numbers(1.0), numbers(2.0)])
+
+
+ITEMS = st.lists(
+    st.tuples(st.lists(st.integers(0, 20), min_size=1, max_size=3), st.integers(1, 6)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=6), st.integers(1, 5), st.integers(1, 2), st.booleans())
+def test_each_caller_gets_its_own_answers_in_order_under_any_interleaving(
+    callers: list[list[tuple[list[int], int]]], max_batch: int, passes: int, padded: bool
+) -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch, passes, {"x": 0.0} if padded else {})
+
+    def call(items: list[tuple[list[int], int]]) -> list[list[float]]:
+        return answers(batcher, *[numbers(*map(float, v), width=width) for v, width in items])
+
+    found = in_threads(*[lambda items=items: call(items) for items in callers])
+    for items, got in zip(callers, found, strict=True):
+        if any(13 in values for values, _ in items):
+            assert isinstance(got, InvalidError)
+        else:
+            assert got == [[2.0 * value for value in values] for values, _ in items]
+    assert model.most_inside <= passes
+    assert max(model.rows) <= max(max_batch, *(len(v) for items in callers for v, _ in items))
+    assert batcher._running == 0
+    assert not batcher._jobs
