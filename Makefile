@@ -5,16 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help serve test bench lint format lock clean
+.PHONY: help serve test soak bench models models-report lint format lock clean
 
 help:
-	@echo "make serve   serve the bundled model at http://localhost:$(PORT)"
-	@echo "make test    run all tests"
-	@echo "make bench   measure what the function costs beside its model"
-	@echo "make lint    ruff, mypy, the direction of imports"
-	@echo "make format  let ruff mend what it can"
-	@echo "make lock    pin the newest releases that pyproject.toml allows"
-	@echo "make clean   remove $(VENV) and what tools left behind"
+	@echo "make serve          serve the bundled models at http://localhost:$(PORT)"
+	@echo "make test           run all tests"
+	@echo "make soak           five minutes of random calls to more models than there is memory for"
+	@echo "make bench          measure what the function costs beside its model, and what batches gain"
+	@echo "make models         build the models that are too large to commit"
+	@echo "make models-report  measure all models on held-out data, against their cards"
+	@echo "make lint           ruff, mypy, the direction of imports"
+	@echo "make format         let ruff mend what it can"
+	@echo "make lock           pin the newest releases that pyproject.toml allows"
+	@echo "make clean          remove $(VENV) and what tools left behind"
 
 serve: $(VENV)/run.stamp
 	$(BIN)/zeropoint serve --port $(PORT)
@@ -22,8 +25,19 @@ serve: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
+soak: $(VENV)/dev.stamp
+	ZEROPOINT_SOAK_S=300 $(BIN)/pytest --capture=no tests/e2e/test_many_models.py
+
+models: $(VENV)/run.stamp
+	$(BIN)/python model_artifacts/recipes/build.py
+
+models-report: $(VENV)/dev.stamp models
+	$(BIN)/python model_artifacts/recipes/report.py
+
 bench: $(VENV)/dev.stamp
+	$(BIN)/python model_artifacts/recipes/build.py minilm-l6-v2
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/batching.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import built_models
 from servers import ROOT, Server
 from tiny_models import write_colour_model
 from zeropoint.settings import Settings
@@ -23,6 +24,12 @@ def colour_repository(tmp_path: Path) -> Path:
 def settings(colour_repository: Path) -> Settings:
     """Settings that name the repository of the model ``colour``."""
     return Settings(models=str(colour_repository))
+
+
+@pytest.fixture(scope="session")
+def built_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of every model: those committed, and those that `make models` builds."""
+    return built_models.link_all(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

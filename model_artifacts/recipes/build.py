@@ -1,0 +1,120 @@
+"""Build the artifacts that are too large to commit: `make models`.
+
+    python model_artifacts/recipes/build.py [--out REPOSITORY] [NAME]...
+
+Each recipe runs in a virtual environment of its own, kept with the downloads in a cache folder
+(``$XDG_CACHE_HOME/zeropoint-recipes`` or ``~/.cache/zeropoint-recipes``). An artifact is moved
+into the repository once every file of it has the digest that its model.toml gives. What is there
+already is left alone: delete the folder's model.toml to build it again.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+MODELS = HERE.parent
+_PIP = ("-m", "pip", "--disable-pip-version-check")
+_INSTALL = ("install", "--quiet", "--no-input", "--no-deps", "--require-hashes", "--requirement")
+
+
+class BuildError(Exception):
+    """A recipe ended with an error, or made other files than it should have."""
+
+
+def names() -> list[str]:
+    """Returns the models that have to be built: those whose manifest lies in their recipe."""
+    return sorted(path.parent.parent.name for path in MODELS.glob("*/recipe/model.toml"))
+
+
+def cache_folder() -> Path:
+    """Returns the folder for downloads and recipes' environments."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "zeropoint-recipes"
+
+
+def build(name: str, repository: Path) -> Path:
+    """Builds a model's artifact into a repository, over what is there; returns its folder.
+
+    Raises:
+        BuildError: the recipe failed, or a file has another digest than its model.toml gives.
+    """
+    recipe, cache = MODELS / name / "recipe", cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as temporary:
+        out = Path(temporary, name)
+        out.mkdir()
+        command = [_environment(recipe / "requirements.txt", cache), str(recipe / "build.py")]
+        command += ["--work", str(cache / "downloads"), "--out", str(out)]
+        _run(command, f"{name}: the recipe", env={**os.environ, "PYTHONPATH": str(HERE)})
+        _verify(name, out)
+        folder = repository / name
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(out, folder, dirs_exist_ok=True)
+    return folder
+
+
+def _environment(requirements: Path, cache: Path) -> str:
+    """Returns the Python of an environment with these packages, made if nobody has."""
+    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    folder = cache / f"environment-{key}"
+    python = str(folder / "bin" / "python")
+    if not (folder / "done").exists():
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)], "venv")
+        _run([python, *_PIP, *_INSTALL, str(requirements)], "pip")
+        (folder / "done").touch()
+    return python
+
+
+def _run(command: list[str], what: str, env: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=env, check=False)  # noqa: S603 - our own recipes
+    if done.returncode:
+        raise BuildError(f"{what} ended with status {done.returncode}")
+
+
+def _verify(name: str, folder: Path) -> None:
+    manifest = tomllib.loads((folder / "model.toml").read_text("utf-8"))
+    for path, sha256 in _files(manifest):
+        got = hashlib.sha256((folder / path).read_bytes()).hexdigest()
+        if got != sha256:
+            raise BuildError(f"{name}/{path}: expected sha256 {sha256}, got {got}")
+
+
+def _files(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the path and digest of every file that a manifest names."""
+    if "sha256" in table:
+        yield table["path"] if "path" in table else table["input"], table["sha256"]
+    for value in table.values():
+        if isinstance(value, dict):
+            yield from _files(value)
+
+
+def main() -> int:
+    """Builds the models that the command line names, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("--out", type=Path, default=MODELS, help="the repository to build into")
+    options = parser.parse_args()
+    try:
+        for name in options.names or names():
+            if name not in names():
+                raise BuildError(f"expected one of {', '.join(names())}, got {name!r}")
+            if (options.out / name / "model.toml").exists():
+                continue
+            print(f"{build(name, options.out)}: built", flush=True)
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
