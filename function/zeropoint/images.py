@@ -7,12 +7,13 @@ import contextlib
 import io
 import re
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (  # the plugins of the formats served: Pillow's others are never imported
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     ImageOps,
@@ -34,6 +35,9 @@ _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # a marker and, but for the
 
 # Of what a file holds beside its pixels, Pillow warns in words made from the file.
 warnings.filterwarnings("ignore", module="PIL")
+
+# EXIF orientations in which the camera was held upright, and its rows are columns.
+_LYING = (5, 6, 7, 8)
 
 # How a file of each format begins; Pillow's own plugins then look closer.
 _MAGIC = {
@@ -63,7 +67,20 @@ _KNOWN = (
 )
 
 
+class Photo(NamedTuple):
+    """An upright image, maybe decoded at less than its size, and its size as a person sees it."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+
 def decode(data: bytes, max_pixels: int, shorter_side: int = 0) -> Image.Image:
+    """Returns the image of a `photo`; takes and raises the same."""
+    return photo(data, max_pixels, shorter_side).image
+
+
+def photo(data: bytes, max_pixels: int, shorter_side: int = 0) -> Photo:
     """Decodes the first frame of an image as a person would expect to see it.
 
     EXIF orientation is applied, transparency is laid over white, CMYK, palettes, greyscale and
@@ -76,7 +93,7 @@ def decode(data: bytes, max_pixels: int, shorter_side: int = 0) -> Image.Image:
             decoded at a half, a quarter or an eighth, never below twice this.
 
     Returns:
-        An image of mode RGB.
+        An image of mode RGB, and the size that it has without that reduction.
 
     Raises:
         UnsupportedMediaError: not of a served format.
@@ -89,12 +106,14 @@ def decode(data: bytes, max_pixels: int, shorter_side: int = 0) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=[format_]) as image:
             _refuse_large(image, max_pixels)
-            if shorter_side:
-                image.draft(None, (2 * shorter_side, 2 * shorter_side))
+            full = image.size
+            reduced = bool(shorter_side and image.draft(None, (2 * shorter_side, 2 * shorter_side)))
             image.load()
             _refuse_large(image, max_pixels)  # a GIF's frame may be larger than its header says
-            _turn_upright(image)
-            return _rgb(image)
+            if not reduced:
+                full = image.size
+            width, height = full[::-1] if _turn_upright(image) else full
+            return Photo(_rgb(image), width, height)
     except (ImageTooLargeError, MemoryError):
         raise
     except Image.DecompressionBombError:
@@ -138,10 +157,14 @@ def _refuse_large(image: Image.Image, max_pixels: int) -> None:
         raise ImageTooLargeError(f"expected at most {max_pixels} pixels, got {width} by {height}")
 
 
-def _turn_upright(image: Image.Image) -> None:
+def _turn_upright(image: Image.Image) -> bool:
+    """Applies EXIF orientation, and tells whether width and height are exchanged by it."""
     # A damaged EXIF block says nothing of the pixels: such a photo is taken as it lies.
     with contextlib.suppress(Exception):
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
         ImageOps.exif_transpose(image, in_place=True)
+        return orientation in _LYING
+    return False
 
 
 def _rgb(image: Image.Image) -> Image.Image:

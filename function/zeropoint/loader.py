@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 from zeropoint import cpus, external_data, tasks
 from zeropoint.artifact import Artifact, Repository
 from zeropoint.errors import ArtifactError, ClientError
-from zeropoint.instances import Blob
+from zeropoint.instances import Blob, Instance
 from zeropoint.manifest import Check
 from zeropoint.model import Model
 from zeropoint.settings import Settings
@@ -22,7 +23,7 @@ def load(
     repository: Repository,
     name: str,
     settings: Settings,
-    reserve: Callable[[int], None] = lambda size_bytes: None,
+    room: Callable[[int], AbstractContextManager[None]] = lambda size_bytes: nullcontext(),
 ) -> Model:
     """Reads, verifies and builds a model, and has it give its known answer.
 
@@ -30,7 +31,7 @@ def load(
         repository: Where it lies.
         name: Which.
         settings: The limits.
-        reserve: Is told the size of the model's file before it is loaded, and may refuse.
+        room: Entered with the size of the model's file while it becomes a model; it may refuse.
 
     Raises:
         ModelNotFoundError: the repository has no such model.
@@ -48,15 +49,16 @@ def load(
         path = artifact.fetch(manifest.file)
         external_data.refuse(path)
         verified = _signature(path)
-        reserve(path.stat().st_size)
-    with timings.measure("session"):
-        session = Session(path, cpus.threads(settings.cpus or cpus.available()))
-        if _signature(path) != verified:
-            raise ArtifactError(f"{name}/{manifest.file.path}: it was changed while it was loaded")
-        task = tasks.create(artifact, session.inputs, session.outputs, settings)
-    model = Model(manifest, task, session, settings)
-    with timings.measure("check"):
-        prove(model, artifact)
+    with room(path.stat().st_size):
+        with timings.measure("session"):
+            session = Session(path, cpus.threads(settings.cpus or cpus.available()))
+            if _signature(path) != verified:
+                place = f"{name}/{manifest.file.path}"
+                raise ArtifactError(f"{place}: it was changed while it was loaded")
+            task = tasks.create(artifact, session.inputs, session.outputs, settings)
+        model = Model(manifest, task, session, settings)
+        with timings.measure("check"):
+            prove(model, artifact)
     model.load_timings = timings
     return model
 
@@ -68,14 +70,23 @@ def prove(model: Model, artifact: Artifact) -> None:
         ArtifactError: another answer came out, or none.
     """
     check = artifact.manifest.check
-    data = artifact.fetch(check.file).read_bytes()
-    instance = msgspec.json.decode(data) if check.input.endswith(".json") else Blob(data)
     try:
-        (prediction,) = model.predict([instance]).predictions
+        (prediction,) = model.predict([known_instance(artifact)]).predictions
     except ClientError as error:
         raise _wrong_answer(check, f"a refusal: {error.message}") from None
     for problem in _differences(check, prediction):
         raise _wrong_answer(check, problem)
+
+
+def known_instance(artifact: Artifact) -> Instance:
+    """Returns the instance of a manifest's [check].
+
+    Raises:
+        ArtifactError: its file is missing, or its digest differs.
+    """
+    check = artifact.manifest.check
+    data = artifact.fetch(check.file).read_bytes()
+    return msgspec.json.decode(data) if check.input.endswith(".json") else Blob(data)
 
 
 def _wrong_answer(check: Check, problem: str) -> ArtifactError:
@@ -94,6 +105,10 @@ def _differences(check: Check, prediction: Prediction) -> Iterator[str]:
 
 def _agrees(got: Any, expected: Any, tolerance: float) -> bool:
     """Tells whether two JSON values are the same, but for numbers within the tolerance."""
+    if isinstance(expected, dict):
+        return isinstance(got, dict) and all(
+            key in got and _agrees(got[key], value, tolerance) for key, value in expected.items()
+        )
     if isinstance(expected, list):
         return (
             isinstance(got, list)

@@ -1,6 +1,7 @@
 """zeropoint predict: the three steps in this process, without a server."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import msgspec
 from zeropoint import settings
 from zeropoint.artifact import open_repository
 from zeropoint.catalog import Catalog
+from zeropoint.cli.table import lines
 from zeropoint.errors import ClientError
-from zeropoint.instances import Blob
+from zeropoint.events import payload
+from zeropoint.model import Model
+from zeropoint.settings import Settings
+from zeropoint.tasks import Prediction
 
-_WIDTH = 24
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @click.command("predict")
@@ -27,8 +32,19 @@ _WIDTH = 24
 @click.option("--model", default="", help="The model's name; by default the default model.")
 @click.option("--parameters", default="{}", help="JSON, for instance '{\"top_k\": 1}'.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def command(files: tuple[Path, ...], model: str, parameters: str, as_json: bool) -> None:
+@click.option(
+    "--draw",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT.png",
+    help="Write the photo with the boxes that were found.",
+)
+def command(
+    files: tuple[Path, ...], model: str, parameters: str, as_json: bool, draw: Path | None
+) -> None:
     """Predict for each FILE in this process, without a server.
+
+    A FILE is read as an upload is. To a model that takes photos it is a photo; else .jsonl, .csv
+    and .json hold instances, and any other file is one text.
 
     A file that is refused is told on stderr, the others are answered; exit status 1 then.
     """
@@ -37,27 +53,80 @@ def command(files: tuple[Path, ...], model: str, parameters: str, as_json: bool)
         varied = msgspec.json.decode(parameters, type=dict[str, Any])
     except msgspec.DecodeError:
         raise click.BadParameter("expected a JSON object", param_hint="--parameters") from None
+    if draw:
+        _refuse_other_pictures(draw, files)
     loaded = Catalog(open_repository(chosen), chosen).load(model)
+    if draw and loaded.manifest.task != "object-detection":
+        raise click.BadParameter(
+            f"expected a model that finds boxes, got {loaded.manifest.name},"
+            f" a model of {loaded.manifest.task}",
+            param_hint="--draw",
+        )
     refused = 0
     for file in files:
         try:
-            (prediction,) = loaded.predict([Blob(file.read_bytes())], varied).predictions
+            _tell(file, _answered(file, loaded, varied, chosen), as_json, draw, chosen)
         except ClientError as error:
             refused += 1
             click.echo(f"{file}: {error.message}", err=True)
-            continue
-        if as_json:
-            click.echo(json.dumps({"file": str(file), "prediction": prediction}))
-        else:
-            _print_table(file, prediction)
     raise SystemExit(1 if refused else 0)
 
 
-def _print_table(file: Path, prediction: Any) -> None:
-    click.echo(click.style(str(file), bold=True))
-    if "top" not in prediction:
-        click.echo(f"  {json.dumps(prediction)}")
+def _refuse_other_pictures(draw: Path, files: tuple[Path, ...]) -> None:
+    if len(files) > 1:
+        raise click.BadParameter(f"expected one FILE, got {len(files)}", param_hint="--draw")
+    if draw.suffix.lower() not in _PICTURES:
+        raise click.BadParameter(
+            f"expected a name that ends in {', '.join(_PICTURES)}", param_hint="--draw"
+        )
+    if not draw.parent.is_dir():
+        raise click.BadParameter("expected a folder that exists", param_hint="--draw")
+    if draw.exists() and draw.samefile(files[0]):
+        raise click.BadParameter("expected another file than FILE", param_hint="--draw")
+
+
+def _answered(
+    file: Path, model: Model, varied: Mapping[str, Any], chosen: Settings
+) -> list[Prediction]:
+    """Returns a prediction for each instance of a file, a request's worth of them at a time."""
+    held = payload.of_object(file.name, file.read_bytes(), model.takes_files)
+    parameters = {**held.parameters, **varied}
+    predictions: list[Prediction] = []
+    for start in range(0, len(held.instances), chosen.max_instances):
+        part = held.instances[start : start + chosen.max_instances]
+        try:
+            predictions += model.predict(part, parameters).predictions
+        except ClientError as error:
+            raise (error.within(f"after the first {start}") if start else error) from None
+    return predictions
+
+
+def _tell(
+    file: Path,
+    predictions: list[Prediction],
+    as_json: bool,
+    draw: Path | None,
+    chosen: Settings,
+) -> None:
+    if draw:
+        from zeropoint.cli.drawing import draw_boxes
+
+        draw_boxes(file.read_bytes(), predictions[0], chosen.max_pixels).save(draw)
+    if as_json:
+        for row in _rows(file, predictions):
+            click.echo(json.dumps(row))
         return
-    for row in prediction["top"]:
-        bar = "█" * round(row["probability"] * _WIDTH)
-        click.echo(f"  {row['probability']:6.1%}  {bar:<{_WIDTH}}  {row['label']}")
+    click.echo(click.style(str(file), bold=True))
+    many = len(predictions) > 1
+    for number, prediction in enumerate(predictions, 1):
+        margin = f"{number:>{len(str(len(predictions)))}}" if many else ""
+        for line in lines(prediction):
+            click.echo(f"{margin}  {line}")
+            margin = " " * len(margin)
+
+
+def _rows(file: Path, predictions: list[Prediction]) -> Iterator[dict[str, Any]]:
+    """Yields what a program is told: of a file with several instances also which it is."""
+    for number, prediction in enumerate(predictions, 1):
+        which = {"instance": number} if len(predictions) > 1 else {}
+        yield {"file": str(file), **which, "prediction": prediction}

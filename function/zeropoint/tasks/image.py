@@ -1,7 +1,7 @@
 """The manifest's [image] table: how a photo becomes the model's input tensor."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -80,6 +80,14 @@ class ImageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     std: Channels
 
 
+class View(NamedTuple):
+    """What of a photo the model sees: all, or what the crop keeps, in the photo's pixels."""
+
+    width: int  # the photo's, upright
+    height: int
+    box: tuple[float, float, float, float]  # left, top, right, bottom
+
+
 class ImageInput:
     """Step 1 for every task that takes photos.
 
@@ -137,13 +145,18 @@ class ImageInput:
         return self.height, self.width
 
     def prepare(self, instance: Instance) -> NDArray[np.float32]:
+        """Returns the tensor of `prepare_view`; takes and raises the same."""
+        return self.prepare_view(instance)[0]
+
+    def prepare_view(self, instance: Instance) -> tuple[NDArray[np.float32], View]:
         """Decodes a photo and makes it the model's input.
 
         Args:
             instance: A Blob with the bytes of an image file; its media type is not believed.
 
         Returns:
-            float32 array of shape (1, 3, H, W) or (1, H, W, 3), normalised as the table says.
+            float32 array of shape (1, 3, H, W) or (1, H, W, 3), normalised as the table says; and
+            what of the photo it shows.
 
         Raises:
             UnsupportedMediaError: not of a served format.
@@ -161,15 +174,16 @@ class ImageInput:
                 " got another"
             )
         goal = self._shorter_side or max(self._size)
-        image = images.decode(instance.data, self._max_pixels, shorter_side=goal)
+        image, width, height = images.photo(instance.data, self._max_pixels, shorter_side=goal)
         # One resize, of the part that the crop will keep, instead of a resize and a crop.
+        box = self._box(image.width, image.height)
         small = image.resize(
-            (self.width, self.height),
-            self._kernel,
-            box=self._box(image.width, image.height),
-            reducing_gap=_REDUCING_GAP,
+            (self.width, self.height), self._kernel, box=box, reducing_gap=_REDUCING_GAP
         )
-        return self._normalise(np.asarray(small))
+        across, down = width / image.width, height / image.height
+        left, top, right, bottom = box
+        seen = (left * across, top * down, right * across, bottom * down)
+        return self._normalise(np.asarray(small)), View(width, height, seen)
 
     def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Returns the part of an image that the crop keeps: left, top, right, bottom."""
