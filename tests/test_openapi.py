@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from schemathesis.engine import events
 from schemathesis.schemas import BaseSchema
 
-from servers import Server
+from servers import ROOT, Server
 from test_app import MARK
 from tiny_models import picture, write_colour_model, write_identity_model
 from zeropoint import app, handlers, openapi
@@ -51,10 +52,11 @@ for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif", "image/
 
 @pytest.fixture(scope="module")
 def mixed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of two models of different tasks, with all routes that settings can add."""
+    """A server of models of three tasks, with all routes that settings can add."""
     repository = tmp_path_factory.mktemp("repository")
     write_colour_model(repository)
     write_identity_model(repository, "FLOAT")
+    shutil.copytree(ROOT / "model_artifacts" / "phishing", repository / "phishing")
     settings = {"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "colour"}
     vertex = {"AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/v1/predict"}
     with Server({**settings, **vertex}) as running:

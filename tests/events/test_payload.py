@@ -23,6 +23,7 @@ from zeropoint.instances import Blob
         (b"1", "application/json", [1]),
         (b'{"instances": [1, 2]}', "", [1, 2]),
         (b"[1, 2", "", [Blob(b"[1, 2")]),
+        (b"a,b\n1,x\n2,\n", "text/csv", [{"a": 1, "b": "x"}, {"a": 2, "b": None}]),
     ],
 )
 def test_a_message_holds_instances(data: bytes, media_type: str, instances: list[Any]) -> None:
@@ -36,9 +37,14 @@ def test_a_document_may_have_parameters() -> None:
 
 @pytest.mark.parametrize(
     ("data", "media_type"),
-    [(b"{", "application/json"), (b'{"instances": 1}', ""), (b"[" * 9999, "application/json")],
+    [
+        (b"{", "application/json"),
+        (b'{"instances": 1}', ""),
+        (b"[" * 9999, "application/json"),
+        (b"\xff", "text/csv"),
+    ],
 )
-def test_what_is_called_json_and_is_none_is_refused(data: bytes, media_type: str) -> None:
+def test_what_is_called_json_or_csv_and_is_none_is_refused(data: bytes, media_type: str) -> None:
     with pytest.raises(ClientError):
         of_message(data, media_type)
 

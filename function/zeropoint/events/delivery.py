@@ -71,8 +71,6 @@ class Deliveries:
             self._refuse_old(event)
             answer = self._answer(event)
         except ClientError as error:
-            if error.retryable:
-                raise
             return self.refuse(error, event.name, event)
         record = strict_json.encode({**_of_event(event), **_of_answer(answer)})
         attributes = {"source": event.source, "id": event.id, "outcome": "result"}

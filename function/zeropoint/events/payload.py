@@ -1,8 +1,6 @@
 """The instances in an event's data, or in an object: one file, one JSON document, or many rows."""
 
 import contextlib
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +8,7 @@ import msgspec
 
 from zeropoint.errors import InvalidError, MalformedError
 from zeropoint.instances import Blob, Instance
-from zeropoint.protocols import native, strict_json
+from zeropoint.protocols import csv_rows, native, strict_json
 
 _LINES = (".jsonl", ".ndjson")
 
@@ -26,18 +24,20 @@ def of_message(data: bytes, media_type: str) -> Payload:
     """Returns what the data of a message or CloudEvent hold.
 
     A document of the native protocol, ``{"instances": [...]}``, holds many instances, other JSON
-    is one, and so is any other data, as a file. Data without a media type are JSON if they can be
-    read as it.
+    is one, CSV has one in each row, and any other data are one, as a file. Data without a media
+    type are JSON if they can be read as it.
 
     Args:
         data: As they came.
         media_type: What the sender calls them; empty if it does not say.
 
     Raises:
-        ClientError: it is called JSON and is none, or not such a document.
+        ClientError: it is called JSON or CSV and is none, or not such a document.
     """
     if strict_json.is_json(media_type):
         return _of_json(strict_json.decode(data, object))
+    if media_type == csv_rows.MEDIA_TYPE:
+        return Payload(csv_rows.decode(data))
     if not media_type and data[:1] in (b"{", b"[", b'"'):
         with contextlib.suppress(MalformedError):
             return _of_json(strict_json.decode(data, object))
@@ -61,7 +61,7 @@ def of_object(name: str, data: bytes, takes_files: bool) -> Payload:
         lines = [line for line in data.split(b"\n") if line.strip()]
         return Payload([_line(line, number) for number, line in enumerate(lines, 1)])
     if name.endswith(".csv"):
-        return Payload(_rows(data))
+        return Payload(csv_rows.decode(data))
     if name.endswith(".json"):
         return _of_json(strict_json.decode(data, object))
     return Payload([Blob(data)])
@@ -82,22 +82,3 @@ def _line(line: bytes, number: int) -> Any:
         return strict_json.decode(line, object)
     except MalformedError as error:
         raise error.within(f"line {number}") from None
-
-
-def _rows(data: bytes) -> list[dict[str, Any]]:
-    """Returns a CSV file's rows as objects; what reads as a number is one."""
-    try:
-        table = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")), strict=True))
-    except (ValueError, csv.Error):
-        raise InvalidError("expected CSV in UTF-8 with a header, got another file") from None
-    for number, row in enumerate(table, 1):
-        if None in row or None in row.values():
-            raise InvalidError(f"row {number}: expected as many values as the header has names")
-    return [{name: _value(text) for name, text in row.items()} for row in table]
-
-
-def _value(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text, type=float | int | bool | None) if text else None
-    except msgspec.DecodeError:
-        return text

@@ -70,7 +70,10 @@ def joined(all_: Iterable[Description | None]) -> Description | None:
     known = [one for one in all_ if one]
     if not known:
         return None
-    parameters = {(one["in"], one["name"]): one for each in known for one in each.parameters}
+    # A parameter of one protocol is nothing to another, which lets it have any value.
+    parameters = {
+        (one["in"], one["name"]): {**one, "schema": {}} for each in known for one in each.parameters
+    }
     return Description(
         _media([one.request for one in known]),
         _media([one.answer for one in known]),

@@ -1,4 +1,4 @@
-"""Zeropoint's own protocol: a file as the body, files in a form, or JSON in Vertex AI's shape.
+"""Zeropoint's own protocol: a file or CSV as the body, files in a form, or Vertex AI's JSON.
 
 ``{"instances": [...], "parameters": {...}}`` →
 ``{"predictions": [...], "model": "…", "version": "…", "digest": "sha256:…"}``
@@ -16,7 +16,7 @@ from werkzeug.formparser import MultiPartParser
 from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
 from zeropoint.instances import Blob
 from zeropoint.model import Answer
-from zeropoint.protocols import Body, Call, read_body, strict_json
+from zeropoint.protocols import Body, Call, csv_rows, read_body, strict_json
 from zeropoint.protocols.description import (
     DIGEST,
     Description,
@@ -41,13 +41,14 @@ class Document(msgspec.Struct):
 
 
 def decode(request: Request, settings: Settings) -> Call:
-    """Reads a request: JSON, a form with files, or any other media type as one file.
+    """Reads a request: JSON, a form with files, CSV, or any other media type as one file.
 
     Parameters stand in the query, ``?top_k=3``, or in the JSON.
 
     Raises:
         MalformedError: the body is empty or cannot be parsed.
-        BodyTooLargeError: the body is over ``ZEROPOINT_MAX_BODY_BYTES``.
+        BodyTooLargeError: the body is over ``ZEROPOINT_MAX_BODY_BYTES``, or a form's files or the
+            rows of CSV are over ``ZEROPOINT_MAX_INSTANCES``.
     """
     media_type = request.mimetype
     body = read_body(request, settings)
@@ -60,6 +61,8 @@ def decode(request: Request, settings: Settings) -> Call:
         if parameters.keys() & document.parameters.keys():
             raise MalformedError("expected a parameter in the query or in the JSON, got it in both")
         return Call(document.instances, {**parameters, **document.parameters})
+    if media_type == csv_rows.MEDIA_TYPE:
+        return Call(csv_rows.decode(body, settings.max_instances), _query(request))
     return Call([Blob(body, media_type)], _query(request))
 
 
@@ -140,8 +143,10 @@ def _answer(model: Served) -> dict[str, Any]:
 
 def _file_example(media_type: str, example: Any) -> dict[str, Any]:
     """Returns an instance as it stands alone in a body; bytes are a data: URI, not JSON."""
-    if isinstance(example, dict):
+    if isinstance(example, dict) and example.keys() == {"b64"}:
         return {"externalValue": f"data:{media_type};base64,{example['b64']}"}
+    if isinstance(example, dict) and media_type == csv_rows.MEDIA_TYPE:
+        example = csv_rows.encode(example)
     return {"value": example}
 
 

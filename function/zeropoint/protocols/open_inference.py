@@ -148,10 +148,10 @@ def openapi(offer: Offer) -> Description:
     """Describes the three, for any model: its metadata tells the tensors."""
     examples = {}
     for model in offer.models:
-        example = model.schema.example
-        if isinstance(example, dict) and example.keys() == {"b64"}:
+        if model.schema.media_types:  # else its instances may be no bytes or text
             entry = {"name": INSTANCES.name, "datatype": INSTANCES.datatype, "shape": [1]}
-            examples[model.name] = {"value": {"inputs": [{**entry, "data": [example["b64"]]}]}}
+            data = [_element(model.schema.example)]
+            examples[model.name] = {"value": {"inputs": [{**entry, "data": data}]}}
     text = {"type": "string"}
     answer = object_of(model_name=text, model_version=text, outputs={"type": "array"})
     answer["properties"]["id"] = text
@@ -162,6 +162,13 @@ def openapi(offer: Offer) -> Description:
         {strict_json.MEDIA_TYPE: {"schema": answer}, **binary},
         object_of(error=text),
     )
+
+
+def _element(example: Any) -> str:
+    """Returns an instance as an element of BYTES in JSON: base64, a text, or JSON as text."""
+    if isinstance(example, dict) and example.keys() == {"b64"}:
+        return str(example["b64"])
+    return example if isinstance(example, str) else strict_json.encode(example).decode()
 
 
 def _json_length(header: str | None, body_length: int) -> int:
