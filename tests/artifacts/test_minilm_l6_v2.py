@@ -1,0 +1,104 @@
+"""Tests of the built sentence model: meanings lie close, and nothing depends on the padding."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from zeropoint import loader
+from zeropoint.artifact import LocalRepository
+from zeropoint.instances import Blob
+from zeropoint.model import Model
+from zeropoint.settings import Settings
+
+NAME = "minilm-l6-v2"
+PAIRS = (
+    ("A man is playing a guitar.", "Someone performs music on a string instrument."),
+    ("The stock market fell sharply today.", "Shares dropped in heavy trading."),
+    ("How do I reset my password?", "I forgot my login credentials, what now?"),
+)
+
+
+@pytest.fixture(scope="module")
+def minilm(built_repository: Path) -> Model:
+    """The model, which has given its known answer."""
+    return loader.load(LocalRepository(built_repository), NAME, Settings())
+
+
+@pytest.fixture(scope="module")
+def tokenizer(built_repository: Path) -> Tokenizer:
+    """Its tokenizer, that cuts at 256 tokens as the manifest says."""
+    found = Tokenizer.from_file(str(built_repository / NAME / "tokenizer.json"))
+    found.no_padding()
+    found.enable_truncation(256)
+    return found
+
+
+def test_paraphrases_lie_close_and_others_do_not(minilm: Model) -> None:
+    texts = [text for pair in PAIRS for text in pair]
+    instances = [[one, other] for one in texts for other in texts]
+    told = minilm.predict(instances, {"similarity": True}).predictions
+    cosines = np.array([one["similarity"] for one in told]).reshape(6, 6)
+    np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-6)
+    np.testing.assert_allclose(cosines[[0, 2, 4], [1, 3, 5]], [0.66, 0.62, 0.65], atol=0.01)
+    others = [cosines[a, b] for a in range(6) for b in range(6) if a // 2 != b // 2]
+    assert min(others) > -0.12
+    assert max(others) < 0.06
+
+
+def test_an_embedding_is_of_length_one(minilm: Model) -> None:
+    for prediction in minilm.predict(["cat", "", "🐈", "猫 " * 300]).predictions:
+        assert len(prediction["embedding"]) == 384
+        assert math.hypot(*prediction["embedding"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_sentence_is_the_same_beside_a_longer_one(minilm: Model) -> None:
+    for short, long in (("cat", "the dog " * 100), ("", "A man is playing a guitar.")):
+        (pair,) = minilm.predict([[short, long]], {"similarity": True}).predictions
+        one, other = (told["embedding"] for told in minilm.predict([short, long]).predictions)
+        assert pair["similarity"] == pytest.approx(np.dot(one, other), abs=1e-5)
+
+
+@given(extra=st.integers(1, 40), filling=st.integers(0, 30521))
+@settings(max_examples=20, deadline=None)
+def test_what_fills_a_row_up_does_not_count(minilm: Model, extra: int, filling: int) -> None:
+    ids = np.array([[101, 1996, 4937, 2003, 2204, 102]])
+    tensors = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
+    wide = {name: np.pad(one, ((0, 0), (0, extra))) for name, one in tensors.items()}
+    wide["input_ids"][:, ids.shape[1] :] = filling
+    (alone,) = minilm.execute(tensors).tensors.values()
+    (padded,) = minilm.execute(wide).tensors.values()
+    np.testing.assert_allclose(padded, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "docs/guides/bigquery.md"])
+def test_a_long_text_has_the_tokens_of_the_whole(
+    minilm: Model, tokenizer: Tokenizer, name: str
+) -> None:
+    text = (Path(__file__).parents[2] / name).read_text()
+    for start in range(0, len(text), 2000):
+        whole = tokenizer.encode(text[start:])
+        (prediction,) = minilm.predict([text[start:]]).predictions
+        assert prediction["tokens"] == len(whole.ids)
+        assert prediction["truncated"] == bool(whole.overflowing)
+    ids = np.array([tokenizer.encode(text).ids])
+    tensors = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
+    (expected,) = minilm.execute(tensors).tensors.values()
+    (prediction,) = minilm.predict([text]).predictions
+    np.testing.assert_allclose(prediction["embedding"], expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", ["the ", "x", " ", "\0", "\u0301", "\U0001f600", "中", "."])
+def test_thirty_megabytes_cost_what_a_long_text_does(minilm: Model, unit: str) -> None:
+    data = Blob(unit.encode() * (30_000_000 // len(unit.encode())), "text/plain")
+    began_s = time.perf_counter()
+    (prediction,) = minilm.predict([data]).predictions
+    assert time.perf_counter() - began_s < 2  # a tenth of that, on a machine with nothing to do
+    assert prediction["truncated"]
