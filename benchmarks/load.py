@@ -1,9 +1,11 @@
 """A closed-loop load: so many connections, each sends its next request after its answer."""
 
+import itertools
 import os
 import selectors
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -26,13 +28,13 @@ def request(path: str, body: bytes, media_type: str, method: str = "POST") -> by
     return head.encode() + body
 
 
-def run(port: int, pid: int, message: bytes, callers: int, count: int) -> Load:
+def run(port: int, pid: int, messages: Sequence[bytes], callers: int, count: int) -> Load:
     """Sends ``count`` requests over ``callers`` connections to a server on the loopback.
 
     Args:
         port: Where it listens.
         pid: Its first process; the CPU time is that of it and its children.
-        message: The request, the same each time.
+        messages: The requests, one after the other, over and over.
         callers: Connections.
         count: Requests in all.
 
@@ -43,6 +45,7 @@ def run(port: int, pid: int, message: bytes, callers: int, count: int) -> Load:
     sent_s: dict[socket.socket, float] = {}
     took_s: list[float] = []
     left = count - callers
+    following = itertools.cycle(messages)
     cpu_s = _cpu_s(pid)
     began_s = time.perf_counter()
     for _ in range(callers):
@@ -50,7 +53,7 @@ def run(port: int, pid: int, message: bytes, callers: int, count: int) -> Load:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, selectors.EVENT_READ)
         sent_s[connection] = time.perf_counter()
-        connection.sendall(message)
+        connection.sendall(next(following))
     while len(took_s) < count:
         for key, _ in selector.select(30.0):
             connection = cast(socket.socket, key.fileobj)
@@ -60,7 +63,7 @@ def run(port: int, pid: int, message: bytes, callers: int, count: int) -> Load:
             if left > 0:
                 left -= 1
                 sent_s[connection] = time.perf_counter()
-                connection.sendall(message)
+                connection.sendall(next(following))
     all_s = time.perf_counter() - began_s
     cpu_s = _cpu_s(pid) - cpu_s
     for connection in sent_s:

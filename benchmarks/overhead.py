@@ -114,7 +114,7 @@ def main() -> None:
             for turn in range(options.rounds + 1):
                 for name, (port, message) in kinds.items():
                     pid = bare if name == "bare" else ours
-                    load = run(port, pid, message, options.callers, options.requests)
+                    load = run(port, pid, [message], options.callers, options.requests)
                     if turn:  # the first warms up
                         found[name].append(load)
     print(f"{options.callers} callers, {options.rounds} rounds of {options.requests} requests\n")

@@ -115,6 +115,47 @@ def write_identity_model(repository: Path, dtype: str, rank: int = 2) -> Path:
     return write_tensor_model(repository, dtype.lower(), model, value, {"y": value, "z": value})
 
 
+def write_slow_model(repository: Path) -> Path:
+    """Writes the artifact ``slow`` of the task tensor: it takes as long as it is told to.
+
+    ``x``, int64[1], is how often it multiplies a matrix, a few milliseconds each; 1 comes back.
+    """
+    side = 384
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["before", "eye"], ["after"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, [side, side]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, [side, side]),
+        ],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Squeeze", ["x"], ["turns"]),
+            helper.make_node("Loop", ["turns", "", "eye"], ["product"], body=body),
+            helper.make_node("ReduceMax", ["product"], ["most"], keepdims=0),
+            helper.make_node("Reshape", ["most", "one"], ["y"]),
+        ],
+        "slow",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+        [
+            numpy_helper.from_array(np.eye(side, dtype=np.float32), "eye"),
+            numpy_helper.from_array(np.array([1]), "one"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return write_tensor_model(repository, "slow", model, 1, {"y": 1.0})
+
+
 def write_tensor_model(
     repository: Path, name: str, model: onnx.ModelProto, value: Any, expect: dict[str, Any]
 ) -> Path:

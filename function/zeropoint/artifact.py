@@ -72,6 +72,10 @@ class LocalRepository:
             raise ModelNotFoundError(f"{self.location}: expected a model {name}, got none")
         return _named(self._read(folder), name)
 
+    def manifest_path(self, name: str) -> Path:
+        """Returns where a model's manifest lies."""
+        return self._folder(name) / manifest.FILENAME
+
     def fetch(self, name: str, file: File) -> Path:
         """Returns the path of a model's file; raises as `Repository.fetch` says."""
         place = f"{name}/{file.path}"

@@ -48,7 +48,7 @@ class Catalog:
         self._default = settings.model
         self._artifacts: dict[str, Artifact] = {}
         self._slots: dict[str, Slot] = {}
-        self._memory = Memory(settings.max_loaded_bytes)
+        self._memory = Memory(settings.max_loaded_bytes, self._metrics)
         self._lock = threading.Lock()
         self._names: tuple[float, list[str]] = (float("-inf"), [])
 
@@ -138,16 +138,6 @@ class Catalog:
         if name != self._default and name not in self.names():
             raise ModelNotFoundError("expected the name of a model served here (GET /models)")
 
-    @property
-    def size_bytes(self) -> int:
-        """Returns the bytes of the files of all models in memory."""
-        return self._memory.size_bytes
-
-    @property
-    def evictions(self) -> int:
-        """Returns how many models have left the memory for others."""
-        return self._memory.evictions
-
     def _slot(self, name: str) -> Slot:
         slot = self._slots.get(name or self._default)
         if slot is None:
@@ -198,12 +188,11 @@ class Catalog:
                     self._repository,
                     name,
                     self._settings,
-                    lambda size_bytes: self._memory.reserve(slot, size_bytes, timeout_s),
+                    lambda size_bytes: self._memory.room(slot, size_bytes, timeout_s),
                 )
                 self._memory.keep(slot, model)
                 self._metrics.loaded(name, "ready")
         except Exception as error:
-            self._memory.forget(slot)
             self._metrics.loaded(name or "default", "failed")
             if str(error) != slot.problem:  # told once, not at every new try
                 known = isinstance(error, ZeropointError)

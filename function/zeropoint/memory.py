@@ -1,14 +1,20 @@
 """Room for models: where it is bounded, the least recently used one goes, never one in use."""
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from zeropoint.errors import ArtifactError, ModelUnavailableError
 from zeropoint.logs import log
+from zeropoint.metrics import Busy, Metrics
 from zeropoint.model import Model
 
 State = Literal["absent", "loading", "ready", "evicted", "failed"]
+_M_MMAP_THRESHOLD = -3  # of mallopt(3)
+_LARGE_BYTES = 1024 * 1024
 PROVEN: tuple[State, ...] = ("ready", "evicted")  # it gave its known answer in this process
 
 
@@ -43,18 +49,18 @@ class Memory:
 
     Args:
         max_bytes: Most bytes of model files; 0: no limit.
+        metrics: Count the evictions, and watch who is there.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, metrics: Metrics) -> None:
         self._max_bytes = max_bytes
+        self._metrics = metrics
+        metrics.watch = self._busy
         self._changed = threading.Condition(threading.Lock())
         self._slots: list[Slot] = []  # those with room of their own
-        self.evictions = 0
-
-    @property
-    def size_bytes(self) -> int:
-        """Returns the bytes of the files of all models that are in memory, or about to be."""
-        return sum(slot.size_bytes for slot in self._slots)
+        self._loading = False
+        if max_bytes:
+            _map_large_blocks()
 
     def claim(self, slot: Slot, deadline_s: float) -> None:
         """Counts a user of a model, in memory or not yet; it is not evicted meanwhile.
@@ -82,8 +88,14 @@ class Memory:
                     self._evict(slot)
                 self._changed.notify_all()
 
-    def reserve(self, slot: Slot, size_bytes: int, timeout_s: float) -> None:
-        """Makes room for a model, and waits until others have left.
+    @contextmanager
+    def room(self, slot: Slot, size_bytes: int, timeout_s: float) -> Iterator[None]:
+        """Makes room for a model, and has it loaded inside, one at a time.
+
+        Args:
+            slot: The model's place. It gives the room back if the load fails.
+            size_bytes: Of the model's file.
+            timeout_s: Longest wait until others have been loaded, and have left.
 
         Raises:
             ArtifactError: it is larger than all the room there is.
@@ -96,11 +108,23 @@ class Memory:
             )
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
-            while not self._makes_room(size_bytes):
+            while self._loading or not self._makes_room(size_bytes):
                 if not self._changed.wait(max(0.0, deadline_s - time.monotonic())):
                     raise ModelUnavailableError("the memory for models is in use by others")
             slot.size_bytes = size_bytes
             self._slots.append(slot)
+            self._loading = True
+        try:
+            yield
+        except BaseException:
+            with self._changed:
+                self._slots.remove(slot)
+                slot.size_bytes = 0
+            raise
+        finally:
+            with self._changed:
+                self._loading = False
+                self._changed.notify_all()
 
     def keep(self, slot: Slot, model: Model) -> None:
         """Puts a model that was loaded in its place."""
@@ -108,17 +132,10 @@ class Memory:
             slot.model = model
             self._changed.notify_all()
 
-    def forget(self, slot: Slot) -> None:
-        """Gives back the room of a model whose load failed."""
-        with self._changed:
-            if slot in self._slots:
-                self._slots.remove(slot)
-            slot.size_bytes = 0
-            self._changed.notify_all()
-
     def _makes_room(self, size_bytes: int) -> bool:
         """Evicts what is idle, asks others to leave, and tells whether there is room now."""
-        missing = self.size_bytes + size_bytes - self._max_bytes if self._max_bytes else 0
+        taken = sum(slot.size_bytes for slot in self._slots)
+        missing = taken + size_bytes - self._max_bytes if self._max_bytes else 0
         awaited = sum(slot.size_bytes for slot in self._slots if slot.leaving)
         staying = [slot for slot in self._slots if slot.model and not slot.leaving]
         for slot in sorted(staying, key=lambda slot: (slot.users > 0, slot.used_s)):
@@ -135,9 +152,29 @@ class Memory:
     def _evict(self, slot: Slot) -> None:
         if slot.model:
             log.info("model %s leaves the memory for another", slot.model.manifest.name)
-        self.evictions += 1
+        self._metrics.evicted()
         self._slots.remove(slot)
         slot.model = slot.done = None
         slot.size_bytes = 0
         slot.leaving = False
         slot.evicted = True
+
+    def _busy(self) -> Iterator[Busy]:
+        with self._changed:
+            found = [(slot.model, slot.size_bytes) for slot in self._slots if slot.model]
+        for model, size_bytes in found:
+            batcher = model.batcher
+            name, requests = model.manifest.name, model.admission.requests
+            yield Busy(name, size_bytes, requests, batcher.passes, batcher.rows)
+
+
+def _map_large_blocks() -> None:
+    """Has the GNU allocator give a model's memory back to the system when the model goes.
+
+    It keeps large blocks otherwise, once the first was freed, in the arena of the thread that
+    asked for them, and the process grows to several times the models that are in it.
+    """
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):  # another allocator
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)

@@ -6,8 +6,8 @@ prometheus-client is imported at the first scrape, so that nobody who does not s
 import bisect
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from zeropoint.errors import SettingsError
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 # Bounds of the histograms, in seconds: from a tabular model's step to a slow cold start.
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Busy(NamedTuple):
+    """What a model in memory is at, and has done since it was loaded."""
+
+    model: str
+    size_bytes: int
+    requests: int  # answered and waiting
+    passes: int
+    rows: int  # of all passes
 
 
 class _Histogram:
@@ -50,6 +60,8 @@ class Metrics:
         self._steps: defaultdict[tuple[str, str], _Histogram] = defaultdict(_Histogram)
         self._cold_start_s: dict[str, float] = {}
         self._in_flight = 0
+        self._evictions = 0
+        self.watch: Callable[[], Iterable[Busy]] = tuple  # the models in memory
 
     def began(self) -> None:
         """Counts a request that is being answered."""
@@ -78,6 +90,11 @@ class Metrics:
         """Counts a load of a model: ``ready`` or ``failed``."""
         with self._lock:
             self._loads[model, result] += 1
+
+    def evicted(self) -> None:
+        """Counts a model that left the memory for another."""
+        with self._lock:
+            self._evictions += 1
 
     def started(self, phases_s: Mapping[str, float]) -> None:
         """Keeps the phases of the process's cold start."""
@@ -124,7 +141,28 @@ class Metrics:
             in_flight = GaugeMetricFamily(
                 "zeropoint_requests_in_flight", "Requests being answered", value=self._in_flight
             )
+            evictions = CounterMetricFamily(
+                "zeropoint_evictions", "Models that left the memory", value=self._evictions
+            )
+        size = GaugeMetricFamily(
+            "zeropoint_model_bytes", "Size of the file of a model in memory", labels=["model"]
+        )
+        queue = GaugeMetricFamily(
+            "zeropoint_model_requests", "Requests at a model, waiting too", labels=["model"]
+        )
+        passes = CounterMetricFamily(
+            "zeropoint_forward_passes", "Since the model was loaded", labels=["model"]
+        )
+        rows = CounterMetricFamily(
+            "zeropoint_forward_rows", "Rows of all forward passes", labels=["model"]
+        )
+        for busy in self.watch():
+            size.add_metric([busy.model], busy.size_bytes)
+            queue.add_metric([busy.model], busy.requests)
+            passes.add_metric([busy.model], busy.passes)
+            rows.add_metric([busy.model], busy.rows)
         yield from (requests, refusals, predictions, loads, steps, cold, in_flight)
+        yield from (evictions, size, queue, passes, rows)
 
     def text(self) -> bytes:
         """Returns the counts in Prometheus' text format.

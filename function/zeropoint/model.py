@@ -16,7 +16,7 @@ from zeropoint.instances import NULL, Instance
 from zeropoint.manifest import Manifest
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Task
-from zeropoint.tensors import Tensors, TensorSpec
+from zeropoint.tensors import Tensors, TensorSpec, join
 from zeropoint.timing import Timings
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ class Model:
         self.takes_files = task.takes_files
         self.admission = Admission(settings.max_queue)
         self._task = task
+        self._run = session.run
         self._max_instances = settings.max_instances
         # A model exported for one instance at a time says so in its first dimensions.
         specs = (*session.inputs, *session.outputs)
-        varies = all(spec.shape[:1] == (None,) for spec in specs)
-        self._max_batch = manifest.max_batch if varies else 1
+        self.varies = all(spec.shape[:1] == (None,) for spec in specs)
+        self._max_batch = manifest.max_batch if self.varies else 1
         passes = 1 if self._max_batch > 1 else session.threads
         self.batcher = Batcher(session.run, self._max_batch, passes, task.padding)
         # More of them at once than there are processors would only take memory.
@@ -123,6 +124,13 @@ class Model:
         with self.admission.admit(rows, deadline_s):
             (part,) = self._execute([tensors], deadline_s, timings, as_is=True)
         return Answer(self, timings, [], part.tensors)
+
+    def time_pass(self, instance: Instance, rows: int) -> float:
+        """Returns the seconds of one forward pass of an instance repeated in ``rows`` rows."""
+        tensors = join([self._task.prepare(instance).tensors] * rows, {})
+        began_s = time.perf_counter()
+        self._run(tensors)
+        return time.perf_counter() - began_s
 
     @contextmanager
     def _turn_to_prepare(self, deadline_s: float, timings: Timings) -> Iterator[None]:

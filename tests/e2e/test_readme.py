@@ -26,12 +26,13 @@ def steps(document: Path) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of what `make serve` started."""
+def port(built_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of what `make serve` started, after `make models`."""
     # pip's settings are the machine's own, as are those of a person who types it.
     results = f"file://{tmp_path_factory.mktemp('results')}"
     own = {name: value for name, value in os.environ.items() if name != "PORT"}
-    settings = {**own, "ZEROPOINT_RESULTS": results}
+    models = {"ZEROPOINT_MODELS": str(built_repository), "ZEROPOINT_RESULTS": results}
+    settings = {**own, **models}
     with Server(settings, command=("make", "serve")) as running:
         running.wait_until_ready()
         yield running.port
@@ -39,7 +40,10 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @needs_make
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_each_command_prints_what_the_document_says(port: int, document: Path) -> None:
+def test_each_command_prints_what_the_document_says(
+    port: int, built_repository: Path, document: Path
+) -> None:
+    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     for command, printed in steps(document):
         if command in SERVERS:
             continue
@@ -52,7 +56,7 @@ def test_each_command_prints_what_the_document_says(port: int, document: Path) -
             capture_output=True,
             text=True,
             check=False,
-            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+            env={**own, "ZEROPOINT_MODELS": str(built_repository)},
             timeout=300,
         )
         assert done.returncode == 0, command + done.stdout + done.stderr

@@ -14,6 +14,7 @@ _VERBS = {
     "send": "Send a file or an upload's news, as a trigger would.",
     "models": "List the models of the repository.",
     "check": "Verify models: files, digests, known answer.",
+    "tune": "Measure which max_batch pays for a model.",
     "settings": "Print every setting with its value.",
 }
 

@@ -1,0 +1,114 @@
+"""What a server does when more comes than it can answer."""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import requests
+
+from servers import Server
+from tiny_models import write_slow_model
+from zeropoint.artifact import LocalRepository
+from zeropoint.loader import load
+from zeropoint.settings import Settings
+
+# One core, one pass at a time; a thread of the pool is far away from its end.
+SETTINGS = {"ZEROPOINT_MAX_QUEUE": "3", "ZEROPOINT_CPUS": "1"}
+
+
+class Slow(NamedTuple):
+    """A server of the model ``slow``, and how many turns it makes in about 0.4 s."""
+
+    server: Server
+    turns: int
+
+
+@pytest.fixture(params=[20])
+def slow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Slow]:
+    """A server that has measured its pace, 0.4 s an answer; the parameter is its time limit."""
+    write_slow_model(tmp_path)
+    model = load(LocalRepository(tmp_path), "slow", Settings(cpus=1))
+    began_s = time.monotonic()
+    model.predict([50])
+    turns = max(1, round(50 * 0.4 / (time.monotonic() - began_s)))
+    settings = {"ZEROPOINT_MODELS": str(tmp_path), "ZEROPOINT_TIMEOUT_S": str(request.param)}
+    with Server({**SETTINGS, **settings}) as running:
+        running.wait_until_ready()
+        assert ask(running, turns).ok
+        yield Slow(running, turns)
+
+
+def ask(server: Server, turns: int, count: int = 1) -> requests.Response:
+    return requests.post(server.url + "/predict", json={"instances": [turns] * count}, timeout=60.0)
+
+
+def in_queue(server: Server) -> int:
+    text = requests.get(server.url + "/metrics", timeout=10.0).text
+    found = re.search(r'^zeropoint_model_requests\{model="slow"\} (\S+)', text, re.M)
+    assert found
+    return int(float(found[1]))
+
+
+def wait_for_queue(server: Server, length: int) -> None:
+    until_s = time.monotonic() + 10.0
+    while in_queue(server) != length:
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+def test_a_full_queue_answers_429_in_each_protocols_shape(slow: Slow) -> None:
+    server, turns = slow
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(ask, server, turns) for _ in range(3)]
+        wait_for_queue(server, 3)
+        native = ask(server, 1)
+        bigquery = requests.post(server.url + "/bigquery", json={"calls": [[1]]}, timeout=10.0)
+        tensor = {"name": "x", "shape": [1], "datatype": "INT64", "data": [1]}
+        v2 = requests.post(
+            server.url + "/v2/models/slow/infer", json={"inputs": [tensor]}, timeout=10.0
+        )
+        assert requests.get(server.url + "/livez", timeout=10.0).ok
+        assert requests.get(server.url + "/readyz", timeout=10.0).ok
+        assert [one.result().json()["predictions"] for one in waiting] == [[{"y": 1.0}]] * 3
+    message = "expected at most 3 requests at once for this model"
+    error = {"code": "overloaded", "message": message, "retryable": True}
+    assert native.json() == {"error": error}
+    assert bigquery.json() == {"errorMessage": f"overloaded: {message}"}
+    assert v2.json() == {"error": message}
+    for refused in (native, bigquery, v2):
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["Retry-After"]) <= 10
+    assert ask(server, 1).ok
+
+
+def test_the_time_to_stay_away_is_what_the_queue_will_take(slow: Slow) -> None:
+    server, turns = slow
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(ask, server, turns, count) for count in (10, 2, 2)]
+        wait_for_queue(server, 3)
+        refused = ask(server, 1)
+        began_s = time.monotonic()
+        assert all(one.result().ok for one in waiting)
+        took_s = time.monotonic() - began_s
+    told_s = int(refused.headers["Retry-After"])
+    assert told_s >= 2
+    assert took_s / 3 < told_s < took_s * 3 + 1.0
+
+
+@pytest.mark.parametrize("slow", [3], indirect=True)
+def test_a_wait_beyond_the_deadline_is_refused_at_once(slow: Slow) -> None:
+    server, turns = slow
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(ask, server, turns, 20)
+        wait_for_queue(server, 1)
+        began_s = time.monotonic()
+        refused = ask(server, 1)
+        assert time.monotonic() - began_s < 3.0
+        assert refused.status_code == 429
+        assert "within the deadline" in refused.json()["error"]["message"]
+        assert int(refused.headers["Retry-After"]) > 3
+        assert long.result().ok  # its turn came in time
