@@ -12,6 +12,7 @@ from PIL import Image
 from servers import zeropoint
 from tiny_detectors import CORNERS, constant_graph, red_graph, write_detector
 from tiny_models import picture, write_colour_model, write_identity_model
+from tiny_tables import weighed_graph, write_table_model
 from zeropoint.cli.drawing import draw_boxes
 from zeropoint.cli.table import lines
 
@@ -161,6 +162,27 @@ def test_a_file_that_holds_no_instances_is_told(tmp_path: Path) -> None:
     status, _, err = predict(tmp_path, tmp_path / "broken.json")
     assert status == 1
     assert "broken.json: expected" in err
+
+
+@pytest.mark.parametrize("parameters", ["[" * 9999, "\udcff", "{", "1"])
+def test_parameters_that_are_no_object_are_told(tmp_path: Path, parameters: str) -> None:
+    status, _, err = predict(tmp_path, photo(tmp_path), "--parameters", parameters)
+    assert status == 2
+    assert "expected a JSON object" in " ".join(err.split())
+
+
+def test_what_programs_are_told_is_json_also_of_what_is_no_number(tmp_path: Path) -> None:
+    graph = weighed_graph([[0.0, 3e38], [0.0, 3e38]])
+    features = [{"name": name, "type": "number"} for name in "ab"]
+    output = {"labels": ["no", "yes"], "activation": "softmax"}
+    write_table_model(tmp_path / "models", graph, features, output, [0, 0], {"probability": 0.5})
+    file = tmp_path / "r\udcffws.jsonl"  # a name that is no UTF-8
+    file.write_text("[1e30, 1]\n[0, 0]")
+    status, out, _ = predict(tmp_path, file, "--json")
+    assert status == 0
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    assert [row["prediction"]["label"] for row in rows] == [None, "yes"]
+    assert rows[0]["prediction"]["probability"] is None
 
 
 # Tables

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,9 @@ HEADERS = {"content-type": "text/csv"}
         ("Infinity", "Infinity"),
         ("1e999", "1e999"),
         ("007", "007"),
+        (" 5 ", 5),
+        ("-0", 0),
+        ("1\0", "1\0"),
         ("9" * 5000, "9" * 5000),
         ("1,5", "1,5"),
         ("[1]", "[1]"),
@@ -50,7 +54,7 @@ def test_a_value_is_a_number_where_it_reads_as_one(text: str, value: Any) -> Non
     assert type(row["a"]) is type(value)
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_files_of_any_system_are_read(line_end: str, mark: bytes) -> None:
     data = mark + line_end.join(["a,b", "1,2", "", "3,4", ""]).encode()
@@ -83,6 +87,15 @@ def test_no_more_rows_are_read_than_are_allowed() -> None:
     assert len(csv_rows.decode(b"a\n1\n2\n", 2)) == 2
     with pytest.raises(BodyTooLargeError, match="expected at most 2 rows, got more"):
         csv_rows.decode(b"a\n1\n2\n3\n", 2)
+
+
+def test_a_file_is_not_copied_as_text() -> None:
+    data = b"a\n" + b"x" * 99 + b"\n" * 4_000_000
+    tracemalloc.start()
+    csv_rows.decode(data)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < len(data) // 2
 
 
 @given(st.binary(max_size=200) | st.text(st.sampled_from('ab1,"\n\r.'), max_size=60))

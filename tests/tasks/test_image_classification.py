@@ -20,7 +20,7 @@ from PIL import Image
 
 import corpora
 from servers import ROOT
-from tiny_models import COLOUR_TOML, LABELS, picture, write_colour_model
+from tiny_models import COLOUR_TOML, LABELS, picture, sha256, write_colour_model
 from zeropoint import loader, tasks
 from zeropoint.artifact import Artifact, LocalRepository
 from zeropoint.errors import ArtifactError, InvalidError, ManifestError
@@ -255,6 +255,16 @@ def test_a_mistake_in_a_table_is_named(tmp_path: Path, line: str, other: str, sa
     with pytest.raises(ManifestError) as refusal:
         colour_task(tmp_path)
     assert said in refusal.value.message
+
+
+def test_an_empty_file_of_labels_is_refused(colour_repository: Path) -> None:
+    folder = colour_repository / "colour"
+    labels, toml = folder / "labels.txt", folder / "model.toml"
+    before = sha256(labels)
+    labels.write_text("")
+    toml.write_text(toml.read_text().replace(before, sha256(labels)))
+    with pytest.raises(ManifestError, match=r"labels\.txt with a label for each line, got"):
+        loader.load(LocalRepository(colour_repository), "colour", Settings())
 
 
 def test_labels_that_are_not_what_the_manifest_says_are_refused(colour_repository: Path) -> None:

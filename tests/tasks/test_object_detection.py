@@ -177,6 +177,19 @@ def test_a_caller_sets_the_threshold_and_how_many_are_told(crowd: Model) -> None
     assert len(found(crowd, threshold=0)) == 11
 
 
+def test_no_score_is_told_below_the_threshold(tmp_path: Path) -> None:
+    one = task(tmp_path, CORNERS, spec("boxes", None, 1, 4), spec("scores", None, 1, 3))
+    boxes = np.array([[BOX]], np.float32)
+    scores = np.array([[[0.7, 0.0, 0.0]]], np.float32)  # a little less than 0.7
+    for threshold, count in ((0.7, 0), (float(np.float32(0.7)), 1)):
+        (prediction,) = one.output(
+            {"boxes": boxes, "scores": scores},
+            [View(64, 48, (0.0, 0.0, 64.0, 48.0))],
+            Parameters(threshold),
+        )
+        assert len(prediction["detections"]) == count
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -220,7 +233,7 @@ def test_whatever_the_model_gives_an_answer_is_boxes_on_the_photo(
                 assert 0 <= x_min < x_max <= view.width
                 assert 0 <= y_min < y_max <= view.height
                 assert math.isfinite(detection["score"])
-                assert detection["score"] >= np.float32(threshold)
+                assert detection["score"] >= threshold
                 assert detection["label"] == LABELS[detection["index"]]
 
 
@@ -372,7 +385,7 @@ def test_a_manifest_that_does_not_fit_the_model_is_refused(
 
 
 def test_labels_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="got 0 labels"):
+    with pytest.raises(ManifestError, match="with a label for each line, got an empty file"):
         task(tmp_path, CORNERS, BOXES, spec("scores", None, 15, 0), labels=())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,7 +115,9 @@ def test_what_is_absent_or_null_has_its_default(instance: Any) -> None:
         ('"text"', "expected a row as an object or a list"),
         ("secret", "expected a row in JSON, got another text"),
         (Blob(b"\xff"), "expected a row in JSON, got another text"),
-        ("[" * 9999, "expected a row in JSON, got another text"),
+        ("[" * 9999, "expected a row as an object or a list of plain values, got another value"),
+        ("[[" + "],[" * 9 + "]]", "expected a row as an object or a list of plain values"),
+        ('{"age": {}}', "expected a row as an object or a list of plain values"),
         ('{"age": NaN}', "expected a row in JSON, got another text"),
     ],
 )
@@ -124,6 +127,23 @@ def test_another_row_is_refused_and_its_feature_named(instance: Any, said: str) 
             one.prepare(instance)
         assert said in refusal.value.message
         assert "secret" not in refusal.value.message
+
+
+def test_nested_values_in_a_text_are_not_kept() -> None:
+    text = "[" + "[]," * 300_000 + "1]"
+    tracemalloc.start()
+    with pytest.raises(InvalidError, match="of plain values"):
+        MATRIX.prepare(text)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 4 * len(text)
+
+
+@pytest.mark.parametrize("number", ["1", "-0.0", "1e3", "9007199254740993", "36893488147419103232"])
+def test_a_number_in_a_text_is_what_it_is_in_an_object(number: str) -> None:
+    one = table([spec("x", "float64", None, 1)], [{"name": "a", "type": "number"}])
+    as_text, as_value = one.prepare(f"[{number}]"), one.prepare(json.loads(f"[{number}]"))
+    assert repr(as_text) == repr(as_value)
 
 
 def test_a_message_names_only_some_of_many_features() -> None:

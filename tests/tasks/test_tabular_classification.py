@@ -125,6 +125,14 @@ def test_the_threshold_is_the_callers_or_the_manifests_or_a_half(tmp_path: Path)
     assert [one["label"] for one in told(careful, rows, 1.0)] == ["no"] * 3
 
 
+def test_the_second_label_is_told_of_no_probability_below_the_threshold(tmp_path: Path) -> None:
+    task = task_of(tmp_path)
+    row = [[0.3, 0.7]]  # in float32 a little less than 0.7
+    (one,), (other,) = told(task, row, 0.7), told(task, row, float(np.float32(0.7)))
+    assert (one["label"], other["label"]) == ("no", "yes")
+    assert one["probabilities"]["yes"] < 0.7
+
+
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, "x", True, None])
 def test_a_wrong_threshold_is_refused_and_none_is_the_default(
     tmp_path: Path, threshold: Any

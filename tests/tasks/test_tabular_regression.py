@@ -89,6 +89,13 @@ def test_bounds_are_kept(tmp_path: Path) -> None:
     assert [one["value"] for one in found.predictions] == [0.0, 10.0, 3.0]
 
 
+@pytest.mark.parametrize("value", [-50.0, 50.0])
+def test_a_bound_is_told_as_the_manifest_has_it(tmp_path: Path, value: float) -> None:
+    task = created(tmp_path, numbers(None), minimum=-0.1, maximum=0.1)
+    (found,) = task.output({"y": np.array([value], np.float32)}, [None], Parameters())
+    assert found == {"value": math.copysign(0.1, value)}
+
+
 def test_a_value_that_is_no_number_is_null(tmp_path: Path) -> None:
     task = created(tmp_path, numbers(None), minimum=0)
     found = task.output({"y": np.array([math.nan, 2.0], np.float32)}, [None] * 2, Parameters())

@@ -55,8 +55,9 @@ def test_missing_and_unknown_inputs_are_refused(instance: Any) -> None:
     ("dtype", "shape", "value", "got"),
     [
         (np.float32, (None, 2), [1], r"x: float32\[1\]"),
-        (np.float32, (None, 2), [[1, 2]], r"x: float32\[1, 2\]"),
-        (np.float32, (None, None), [[1], [1, 2]], "a ragged list"),
+        (np.float32, (None, 2), [[1, 2]], "an array of rank 2"),
+        (np.float32, (None, 2), 1, "an array of rank 0"),
+        (np.float32, (None, None, None), [[1], [1, 2]], "a ragged list"),
         (np.float32, (None, 1), ["1"], "values of another type"),
         (np.float32, (None, 1), [None], "values of another type"),
         (np.float32, (None, 1), [{}], "values of another type"),
@@ -77,6 +78,12 @@ def test_a_value_that_the_input_cannot_hold_is_refused(
 ) -> None:
     with pytest.raises(InvalidError, match=rf"^expected x: .*, got {got}"):
         task(spec(dtype, *shape)).prepare(value)
+
+
+@pytest.mark.parametrize("depth", [3, 33, 65, 980, *range(985, 1000), 9999])
+def test_lists_of_any_depth_are_refused_in_our_words(depth: int) -> None:
+    with pytest.raises(InvalidError, match=r"^expected (x: .*, got an array of rank|an instance)"):
+        task(spec(np.float32, None, None)).prepare("[" * depth + "1" + "]" * depth)
 
 
 @pytest.mark.parametrize("instance", ["[1, 2.5]", Blob(b"[1, 2.5]"), '{"x": [1, 2.5]}'])

@@ -15,6 +15,7 @@ from zeropoint.cli.table import lines
 from zeropoint.errors import ClientError
 from zeropoint.events import payload
 from zeropoint.model import Model
+from zeropoint.protocols import strict_json
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction
 
@@ -51,7 +52,7 @@ def command(
     chosen = settings.from_environment()
     try:
         varied = msgspec.json.decode(parameters, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # also of bytes that are no UTF-8, and of deep nesting
         raise click.BadParameter("expected a JSON object", param_hint="--parameters") from None
     if draw:
         _refuse_other_pictures(draw, files)
@@ -129,4 +130,6 @@ def _rows(file: Path, predictions: list[Prediction]) -> Iterator[dict[str, Any]]
     """Yields what a program is told: of a file with several instances also which it is."""
     for number, prediction in enumerate(predictions, 1):
         which = {"instance": number} if len(predictions) > 1 else {}
-        yield {"file": str(file), **which, "prediction": prediction}
+        # As a response has it: NaN, which JSON has not, is null.
+        told = msgspec.json.decode(strict_json.encode(prediction))
+        yield {"file": str(file), **which, "prediction": told}

@@ -26,7 +26,9 @@ def decode(data: bytes, max_rows: int | None = None) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     try:
-        lines = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        # Decoded as it is read: as one text it would take up to four times the file's memory.
+        text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+        lines = csv.reader(text, strict=True)
         names = next(lines, [])
         if len(set(names)) < len(names):
             raise MalformedError("expected a header of different names, got one twice")

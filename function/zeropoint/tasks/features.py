@@ -1,6 +1,8 @@
 """The manifest's [[features]]: the columns of a table in the model's order, and what each takes."""
 
+import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -50,7 +52,7 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError("expected `minimum`, `maximum` for the types number and integer only")
         if bounds != sorted(bounds):
             raise ValueError("expected a `minimum` of at most `maximum`")
-        if not all(map(math.isfinite, [*bounds, *numbers, *self.codes])):
+        if not all(-math.inf < one < math.inf for one in [*bounds, *numbers, *self.codes]):
             raise ValueError("expected no other number than `default` to be nan or inf")
 
 
@@ -131,8 +133,12 @@ def _boolean(value: Any) -> int:
 
 def _category(categories: Sequence[str | int | float], codes: Sequence[Any]) -> Reader:
     known: dict[Any, Any] = dict(zip(categories, codes, strict=True))
-    for text, code in zip(categories, codes, strict=True):
-        known.setdefault(_as_number(text), code)
+    # CSV makes numbers of such texts too. One that several read as, "1" and "1.0", is none of them.
+    numbers = list(map(_as_number, categories))
+    readings = Counter(numbers)
+    for number, code in zip(numbers, codes, strict=True):
+        if readings[number] == 1:
+            known[number] = code
     wanted = f"one of {in_words(categories)}"
 
     def read(value: Any) -> Any:
@@ -154,18 +160,20 @@ def _codes(feature: Feature, dtype: np.dtype[Any], place: str) -> Sequence[Any]:
         return feature.categories
     codes = feature.codes or (range(len(feature.categories)) if texts else feature.categories)
     if dtype.kind != "O":
-        with np.errstate(all="ignore"):
-            kept = np.array(codes).astype(dtype)
-        if np.isfinite(kept).all() if dtype.kind == "f" else (kept == codes).all():
-            return codes
+        with np.errstate(all="ignore"), contextlib.suppress(OverflowError):
+            kept = np.array(codes, np.object_).astype(dtype)
+            # Of floats the nearest is meant, if categories stay as different as they are.
+            rounded = np.isfinite(kept).all() and len(set(kept.tolist())) == len(set(codes))
+            if rounded if dtype.kind == "f" else kept.tolist() == list(codes):
+                return codes
     raise ManifestError(f"{place}: expected categories or codes for {dtype}, got others")
 
 
 def _as_number(text: str | int | float) -> str | int | float:
-    """Returns the number that CSV makes of a text that reads as one."""
+    """Returns the number that CSV makes of a text that reads as one, else the text."""
     try:
         return msgspec.json.decode(text, type=int | float) if isinstance(text, str) else text
-    except msgspec.DecodeError:
+    except ValueError:  # also of a number with more digits than are read
         return text
 
 

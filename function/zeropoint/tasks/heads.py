@@ -9,12 +9,12 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from zeropoint.errors import ArtifactError, ManifestError
+from zeropoint.tasks.activations import Activation, activate
 from zeropoint.tensors import Tensors, TensorSpec
 
 MAX_DETECTIONS = 1000
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=1, le=MAX_DETECTIONS)]
-Activation = Literal["sigmoid", "softmax", "none"]
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,11 +102,12 @@ class Head:
                 f"expected 4 numbers and {self._channels} scores for each box of {photos} photos,"
                 f" got {' and '.join(str(array.shape) for array in arrays)}"
             )
+        scores = scores.astype(np.float32)  # a copy, which is written to
         with np.errstate(all="ignore"):  # what is infinite or no number is dropped later
-            found = _activated(scores[..., self._objectness :], table.activation)
+            found = activate(scores[..., self._objectness :], table.activation)
             if table.objectness:
                 anything: Activation = "none" if table.activation == "none" else "sigmoid"
-                found *= _activated(scores[..., :1], anything)
+                found *= activate(scores[..., :1], anything)
         if table.background is not None:
             found[..., table.background] = -np.inf
         return boxes, found
@@ -120,14 +121,3 @@ def _fits(spec: TensorSpec, shape: tuple[int | None, ...]) -> bool:
             None in (want, got) or want == got for want, got in zip(shape, spec.shape, strict=True)
         )
     )
-
-
-def _activated(scores: NDArray[Any], activation: Activation) -> NDArray[np.float32]:
-    """Returns a new array of the same shape."""
-    found: NDArray[np.float32] = scores.astype(np.float32)
-    if activation == "sigmoid":
-        found = 0.5 * (np.tanh(0.5 * found) + 1.0)  # never overflows
-    elif activation == "softmax":
-        found = np.exp(found - found.max(axis=-1, keepdims=True))
-        found /= found.sum(axis=-1, keepdims=True)
-    return found

@@ -57,6 +57,7 @@ SMALL_EXAMPLE = {
     "b64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4v5QBAARLAa"
     "U/Dnq2AAAAAElFTkSuQmCC"
 }
+_DTYPES = (np.dtype(np.float32), np.dtype(np.uint8))
 # A far larger image is first averaged over whole pixels, to at least this many times the goal.
 _REDUCING_GAP = 3.0
 
@@ -93,7 +94,8 @@ class ImageInput:
 
     Args:
         table: The manifest's [image].
-        inputs: The model's inputs: one, float32, of shape (n, 3, H, W) or (n, H, W, 3).
+        inputs: The model's inputs: one, of shape (n, 3, H, W) or (n, H, W, 3); float32, or uint8
+            where the model normalises the pixels itself.
         max_pixels: Most pixels of a photo.
         place: The model's name, for the error's message.
 
@@ -104,58 +106,45 @@ class ImageInput:
     def __init__(
         self, table: ImageTable, inputs: Sequence[TensorSpec], max_pixels: int, place: str
     ) -> None:
-        resize = table.resize
-        stretched = (resize.height, resize.width)
-        if resize.shorter_side and table.crop and stretched == (None, None):
-            if resize.shorter_side < max(table.crop):
-                raise ManifestError(
-                    f"{place}: expected image.crop within image.resize.shorter_side"
-                    f" {resize.shorter_side}, got {list(table.crop)}"
-                )
-            self.height, self.width = table.crop
-        elif all(stretched) and not resize.shorter_side and not table.crop:
-            self.height, self.width = cast(tuple[int, int], stretched)
-        else:
-            raise ManifestError(
-                f"{place}: expected image.resize with shorter_side, and image.crop;"
-                " or image.resize with width and height, and no crop"
-            )
+        self.height, self.width = _goal(table, place)
         if 0.0 in table.std:
             raise ManifestError(f"{place}: expected image.std without zeros")
-        self._shorter_side = resize.shorter_side
-        self._kernel = _KERNELS[resize.kernel]
+        self._shorter_side = table.resize.shorter_side
+        self._kernel = _KERNELS[table.resize.kernel]
         self._max_pixels = max_pixels
         self._channels_first = table.layout == "NCHW"
         self._scale = 1.0 / np.array(table.std, np.float32)
         self._bias = -np.array(table.mean, np.float32) * self._scale
         shape = (3, self.height, self.width) if self._channels_first else (*self._size, 3)
-        fits = len(inputs) == 1 and inputs[0].dtype == np.float32 and len(inputs[0].shape) == 4
+        fits = len(inputs) == 1 and inputs[0].dtype in _DTYPES and len(inputs[0].shape) == 4
         if not fits or any(
             dim not in (None, wanted)
             for dim, wanted in zip(inputs[0].shape[1:], shape, strict=True)
         ):
             raise ManifestError(
-                f"{place}: expected an input float32[?, {', '.join(map(str, shape))}]"
+                f"{place}: expected an input float32 or uint8[?, {', '.join(map(str, shape))}]"
                 f" as [image] says, got {'; '.join(map(str, inputs))}"
             )
         self.name = inputs[0].name
+        self._as_pixels = inputs[0].dtype == np.uint8
 
     @property
     def _size(self) -> tuple[int, int]:
         return self.height, self.width
 
-    def prepare(self, instance: Instance) -> NDArray[np.float32]:
+    def prepare(self, instance: Instance) -> NDArray[Any]:
         """Returns the tensor of `prepare_view`; takes and raises the same."""
         return self.prepare_view(instance)[0]
 
-    def prepare_view(self, instance: Instance) -> tuple[NDArray[np.float32], View]:
+    def prepare_view(self, instance: Instance) -> tuple[NDArray[Any], View]:
         """Decodes a photo and makes it the model's input.
 
         Args:
             instance: A Blob with the bytes of an image file; its media type is not believed.
 
         Returns:
-            float32 array of shape (1, 3, H, W) or (1, H, W, 3), normalised as the table says; and
+            Array of shape (1, 3, H, W) or (1, H, W, 3): float32, normalised as the table says, or
+            uint8, the pixels as they are, where the model normalises them itself; and
             what of the photo it shows.
 
         Raises:
@@ -197,16 +186,37 @@ class ImageInput:
         right, bottom = left + self.width, top + self.height
         return left * across, top * down, right * across, bottom * down
 
-    def _normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _normalise(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """Takes a uint8 array of shape (H, W, 3) to the model's layout and scale."""
         scale, bias = self._scale, self._bias
         if self._channels_first:
             pixels = pixels.transpose(2, 0, 1)
             scale, bias = scale[:, None, None], bias[:, None, None]
+        if self._as_pixels:
+            return np.ascontiguousarray(pixels[None])
         tensor: NDArray[Any] = np.empty((1, *pixels.shape), np.float32)
         np.multiply(pixels, scale, out=tensor[0])
         tensor += bias
         return tensor
+
+
+def _goal(table: ImageTable, place: str) -> tuple[int, int]:
+    """Returns the height and width that a photo is brought to."""
+    resize, crop = table.resize, table.crop
+    stretched = (resize.height, resize.width)
+    if resize.shorter_side and crop and stretched == (None, None):
+        if resize.shorter_side < max(crop):
+            raise ManifestError(
+                f"{place}: expected image.crop within image.resize.shorter_side"
+                f" {resize.shorter_side}, got {list(crop)}"
+            )
+        return crop
+    if all(stretched) and not resize.shorter_side and not crop:
+        return cast(tuple[int, int], stretched)
+    raise ManifestError(
+        f"{place}: expected image.resize with shorter_side, and image.crop;"
+        " or image.resize with width and height, and no crop"
+    )
 
 
 def _may_be_image(media_type: str) -> bool:

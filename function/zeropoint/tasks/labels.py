@@ -1,7 +1,7 @@
 """Scores to labels: the [output] table and step 3 of every task that names classes."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ArtifactError, InvalidError, ManifestError
 from zeropoint.manifest import File
+from zeropoint.tasks.activations import Activation, activate
 from zeropoint.tensors import Tensors, TensorSpec
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The [output] table: what makes the model's scores probabilities, and how many are told."""
 
-    activation: Literal["softmax", "sigmoid", "none"]
+    activation: Activation
     top_k: Annotated[int, Meta(ge=1)] = 5
 
 
@@ -25,6 +26,23 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller may vary. ``top_k``: how many labels are told, by default the manifest's."""
 
     top_k: Annotated[int, Meta(ge=1)] | None = None
+
+
+def read_labels(artifact: Artifact, file: File) -> list[str]:
+    """Returns the lines of an artifact's labels' file.
+
+    Raises:
+        ManifestError: it has none, or is not UTF-8.
+        ArtifactError: it is missing, or its digest differs.
+    """
+    place = f"{artifact.manifest.name}: expected {file.path}"
+    try:
+        labels = artifact.fetch(file).read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ManifestError(f"{place} in UTF-8, got other bytes") from None
+    if not labels:
+        raise ManifestError(f"{place} with a label for each line, got an empty file")
+    return labels
 
 
 class Labels:
@@ -45,10 +63,7 @@ class Labels:
         self, artifact: Artifact, file: File, output: Output, outputs: Sequence[TensorSpec]
     ) -> None:
         name = artifact.manifest.name
-        try:
-            self._labels = artifact.fetch(file).read_text("utf-8").splitlines()
-        except UnicodeDecodeError:
-            raise ManifestError(f"{name}: expected {file.path} in UTF-8, got other bytes") from None
+        self._labels = read_labels(artifact, file)
         count = len(self._labels)
         fits = len(outputs) == 1 and outputs[0].dtype.kind == "f" and len(outputs[0].shape) == 2
         if not fits or outputs[0].shape[1] not in (None, count):
@@ -81,17 +96,8 @@ class Labels:
         top_k = top_k or min(self._output.top_k, len(self._labels))
         if top_k > len(self._labels):
             raise InvalidError(f"expected top_k of at most {len(self._labels)}, got more")
-        probabilities = self._activate(scores)
+        probabilities = activate(scores, self._output.activation)
         return [self._told(*row, top_k) for row in zip(scores, probabilities, strict=True)]
-
-    def _activate(self, scores: NDArray[Any]) -> NDArray[Any]:
-        if self._output.activation == "softmax":
-            with np.errstate(over="ignore", invalid="ignore"):  # scores far apart, infinite or NaN
-                powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-                return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-        if self._output.activation == "sigmoid":
-            return np.asarray(0.5 * (np.tanh(0.5 * scores) + 1.0))  # never overflows
-        return scores
 
     def _told(
         self, scores: NDArray[Any], probabilities: NDArray[Any], top_k: int

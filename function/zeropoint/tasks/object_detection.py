@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeropoint.artifact import Artifact
-from zeropoint.errors import ManifestError
 from zeropoint.instances import Instance
 from zeropoint.manifest import File, read_tables
 from zeropoint.settings import Settings
@@ -23,6 +22,7 @@ from zeropoint.tasks.image import (
     ImageTable,
     View,
 )
+from zeropoint.tasks.labels import read_labels
 from zeropoint.tensors import Tensors, TensorSpec
 
 # Only so many boxes, the best, are compared with each other: what bounds a photo's work.
@@ -107,7 +107,8 @@ class ObjectDetection:
     ) -> Prediction:
         """Tells of one photo's boxes (k, 4), scores (k,) and classes (k,) those worth telling."""
         threshold = self._output.threshold if told.threshold is None else told.threshold
-        (rows,) = np.nonzero((scores >= threshold) & np.isfinite(scores))
+        # In float64, as a score is told: in float32 the threshold would be rounded.
+        (rows,) = np.nonzero((scores.astype(np.float64) >= threshold) & np.isfinite(scores))
         rows = rows[np.argsort(-scores[rows], kind="stable")[:_CANDIDATES]]
         rows, boxes = _placed(rows, self._decoder.corners(raw[rows], rows), view)
         count = told.max_detections or self._output.max_detections
@@ -151,12 +152,7 @@ def create(
     manifest = artifact.manifest
     tables = read_tables(manifest, Tables)
     image = ImageInput(tables.image, inputs, settings.max_pixels, manifest.name)
-    try:
-        labels = artifact.fetch(tables.labels).read_text("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise ManifestError(
-            f"{manifest.name}: expected {tables.labels.path} in UTF-8, got other bytes"
-        ) from None
+    labels = read_labels(artifact, tables.labels)
     count = None
     if isinstance(tables.boxes, AnchorBoxes):
         count = anchors.count(tables.boxes.anchors, image.width, image.height)

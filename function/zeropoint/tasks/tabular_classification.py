@@ -1,7 +1,7 @@
 """Tabular classification: a row in, its most probable label out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from zeropoint.instances import Instance
 from zeropoint.manifest import read_tables
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Schema, tabular
+from zeropoint.tasks.activations import Activation, activate
 from zeropoint.tasks.tabular import Features, TabularInput
 from zeropoint.tensors import Tensors, TensorSpec
 
@@ -26,7 +27,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     name: str | None = None  # of the model's output; without, its only one of floats
     labels: Annotated[tuple[str, ...], Meta(min_length=2)]
-    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    activation: Activation = "none"
     threshold: _Probability | None = None  # of two labels: from where on the second is told
 
     def __post_init__(self) -> None:
@@ -123,15 +124,11 @@ class TabularClassification:
         scores = scores.reshape(-1, 1) if scores.ndim == 1 else scores
         if scores.shape != (rows, labels) and (labels != 2 or scores.shape != (rows, 1)):
             raise ArtifactError(f"expected scores of shape ({rows}, {labels}), got {scores.shape}")
-        if self._output.activation == "softmax":
-            with np.errstate(over="ignore", invalid="ignore"):  # scores far apart, infinite or NaN
-                powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-                scores = powers / powers.sum(axis=1, keepdims=True)
-        elif self._output.activation == "sigmoid":
-            scores = 0.5 * (np.tanh(0.5 * scores) + 1.0)  # never overflows
-        if scores.shape[1] < labels:
-            scores = np.concatenate([1.0 - scores, scores], axis=1)
-        return scores
+        # Told as float64, and so compared: in float32 a threshold would be rounded.
+        found = activate(scores, self._output.activation).astype(np.float64)
+        if found.shape[1] < labels:
+            found = np.concatenate([1.0 - found, found], axis=1)
+        return found
 
 
 def create(

@@ -22,8 +22,8 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     name: str | None = None  # of the model's output; without, its only one of floats
     values: tuple[str, ...] = ()  # names of several numbers, in the order of the columns
     unit: str = ""  # told with the numbers
-    minimum: int | float | None = None  # a number below it becomes it
-    maximum: int | float | None = None
+    minimum: float | None = None  # a number below it becomes it
+    maximum: float | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.values)) < len(self.values):
@@ -86,7 +86,7 @@ class TabularRegression:
             raise ArtifactError(
                 f"expected numbers of shape ({len(contexts)}, {width}), got {found.shape}"
             )
-        rows = found.reshape(len(contexts), width)
+        rows = found.reshape(len(contexts), width).astype(np.float64)  # which rounds no bound
         if (self._output.minimum, self._output.maximum) != (None, None):
             rows = np.clip(rows, self._output.minimum, self._output.maximum)
         unit = {"unit": self._output.unit} if self._output.unit else {}

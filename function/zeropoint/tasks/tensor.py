@@ -84,15 +84,27 @@ class TensorTask:
     def _array(self, value: Any, spec: TensorSpec) -> NDArray[Any]:
         shape = spec.shape[1:] if self._batched else spec.shape
         wanted = TensorSpec(spec.name, spec.dtype, shape)
+        rank = _rank(value)
+        if rank != len(shape):  # looked at first: lists may be nested deeper than NumPy's can
+            raise InvalidError(f"expected {wanted}, got an array of rank {rank}")
         try:
             array = from_json(value, spec.dtype)
         except ValueError as error:
             raise InvalidError(f"expected {wanted}, got {error}") from None
-        dims = zip(shape, array.shape, strict=False)
-        if array.ndim != len(shape) or any(want not in (None, got) for want, got in dims):
+        dims = zip(shape, array.shape, strict=True)
+        if any(want not in (None, got) for want, got in dims):
             got_shape = TensorSpec(spec.name, spec.dtype, array.shape)
             raise InvalidError(f"expected {wanted}, got {got_shape}")
         return array[None] if self._batched else array
+
+
+def _rank(value: Any) -> int:
+    """Returns how deep lists are nested, of their first values."""
+    rank = 0
+    while isinstance(value, list):
+        value = value[0] if value else None
+        rank += 1
+    return rank
 
 
 def create(
