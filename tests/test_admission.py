@@ -12,8 +12,9 @@ NEVER_S = float("inf")
 
 
 def answer(admission: Admission, seconds: float, instances: int = 1) -> None:
-    with admission.admit(instances, NEVER_S):
+    with admission.admit(instances, NEVER_S) as answered:
         time.sleep(seconds)
+        answered(instances)
 
 
 def test_a_full_queue_refuses_and_says_how_long_it_takes() -> None:
@@ -76,7 +77,7 @@ def test_a_refused_request_leaves_the_queue_and_is_no_measure() -> None:
         admission.admit(1, NEVER_S),
     ):
         pass
-    assert caught.value.retry_after_s == 0.0
+    assert caught.value.retry_after_s == 1.0  # nothing is known yet, but 0 would be a hammer
 
 
 def test_a_turn_that_did_not_come_is_told_as_overload() -> None:
@@ -87,3 +88,25 @@ def test_a_turn_that_did_not_come_is_told_as_overload() -> None:
     ):
         raise TimeoutError
     assert admission.requests == 0
+
+
+def test_requests_without_instances_are_no_measure() -> None:
+    admission = Admission(max_queue=2)
+    answer(admission, 0.01)
+    for _ in range(300):
+        answer(admission, 0.0, 0)
+    with admission.admit(10, NEVER_S), admission.admit(1, time.monotonic() + 2.0):
+        pass
+
+
+def test_what_a_long_request_has_answered_nobody_waits_for() -> None:
+    admission = Admission(max_queue=2)
+    with admission.admit(100, NEVER_S) as answered:
+        time.sleep(0.2)
+        answered(1)
+        with pytest.raises(OverloadedError), admission.admit(1, time.monotonic() + 1.0):
+            pass
+        answered(98)
+        with admission.admit(1, time.monotonic() + 1.0):
+            pass
+    assert (admission.requests, admission._instances) == (0, 0)

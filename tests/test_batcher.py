@@ -1,7 +1,11 @@
 """Callers share forward passes, and each gets its own answers."""
 
+import ctypes
+import gc
+import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeropoint.batcher import Batcher
-from zeropoint.errors import InvalidError
+from zeropoint.errors import InvalidError, ServerError
 from zeropoint.tensors import Tensors
 
 
@@ -209,6 +213,136 @@ def test_outputs_of_another_number_of_rows_are_not_dealt_out() -> None:
         batcher.execute([numbers(1.0), numbers(2.0)])
 
 
+def test_no_items_need_no_pass() -> None:
+    batcher = Batcher(Doubling().run)
+    assert batcher.execute([]) == ([], 0.0)
+    assert not batcher._jobs
+
+
+def test_no_turn_is_free_while_somebody_waits() -> None:
+    inside: list[float] = []
+    go = {number: threading.Event() for number in (1.0, 2.0, 3.0, 4.0)}
+
+    def run(tensors: Tensors) -> Tensors:
+        number = float(tensors["x"][0, 0])
+        inside.append(number)
+        assert go[number].wait(10.0)
+        return {"y": tensors["x"]}
+
+    batcher = Batcher(run, passes=2)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(lambda: answers(batcher, numbers(1.0), numbers(2.0)))
+        wait_until(lambda: inside == [1.0])
+        pool.submit(lambda: answers(batcher, numbers(3.0)))
+        wait_until(lambda: inside == [1.0, 3.0])
+        pool.submit(lambda: answers(batcher, numbers(4.0)))
+        wait_until(lambda: len(batcher._jobs) == 2)
+        go[3.0].set()  # the oldest that waits is behind its own pass: the turn is the next one's
+        wait_until(lambda: inside == [1.0, 3.0, 4.0])
+        for event in go.values():
+            event.set()
+
+
+def test_arrays_of_uneven_rows_shift_nobody_elses() -> None:
+    def run(tensors: Tensors) -> Tensors:
+        time.sleep(0.02)
+        return {"y": tensors["x"] + tensors["z"]}
+
+    def pair(x: list[float], z: list[float]) -> Tensors:
+        return {"x": np.array(x)[:, None], "z": np.array(z)[:, None]}
+
+    batcher = Batcher(run, max_batch=16)
+    items = [pair([0.0], [0.0]), pair([1.0, 2.0], [10.0]), pair([3.0], [30.0]),
+             pair([4.0], [40.0, 50.0]), pair([6.0], [60.0])]  # fmt: skip
+    found = in_threads(*[lambda one=one: answers(batcher, one) for one in items])
+    assert [one[0][0] for one in found] == [0.0, 11.0, 33.0, 44.0, 66.0]
+
+
+def test_an_item_without_rows_goes_alone() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=1)
+    none: Tensors = {"x": np.zeros((0, 1), np.float32)}
+    calls = [lambda: answers(batcher, none), lambda: answers(batcher, numbers(1.0))]
+    assert gathered(batcher, model, *calls) == [[[]], [[2.0]]]
+    assert model.rows == [1, 0, 1]
+
+
+class Interrupt(BaseException):
+    """What ends a thread, as KeyboardInterrupt and SystemExit do."""
+
+
+def test_an_interrupted_pass_leaves_nobody_waiting() -> None:
+    model = Doubling()
+
+    def run(tensors: Tensors) -> Tensors:
+        found = model.run(tensors)
+        if (tensors["x"] == 7.0).any():
+            raise Interrupt
+        return found
+
+    batcher = Batcher(run, max_batch=2)
+
+    def stopped() -> str:
+        try:
+            answers(batcher, numbers(7.0))
+        except Interrupt:
+            return "stopped"
+        return "answered"
+
+    calls: list[Callable[[], Any]] = [
+        stopped,
+        *[lambda n=n: answers(batcher, numbers(n)) for n in (1.0, 2.0)],
+    ]
+    first, joined, last = gathered(batcher, model, *calls)
+    assert (first, last) == ("stopped", [[4.0]])
+    assert isinstance(joined, ServerError)
+    assert batcher._running == 0
+
+
+def test_a_caller_interrupted_in_its_sleep_gives_its_turn_away() -> None:
+    model = Doubling()
+    batcher = Batcher(model.run)
+    sleeper: list[int] = []
+
+    def sleep() -> None:
+        sleeper.append(threading.get_ident())
+        with pytest.raises(Interrupt):
+            answers(batcher, numbers(1.0))
+
+    def interrupt() -> list[list[float]]:
+        # Told in its sleep it is interrupted as it wakes, which is when it has the turn.
+        wait_until(lambda: batcher._jobs[0].woken is not None)
+        time.sleep(0.05)
+        set_error = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        set_error(ctypes.c_ulong(sleeper[0]), ctypes.py_object(Interrupt))
+        return answers(batcher, numbers(2.0))
+
+    assert gathered(batcher, model, sleep, interrupt) == [None, [[4.0]]]
+    assert (batcher._running, batcher._jobs) == (0, [])
+
+
+@pytest.mark.parametrize("callers", [1, 3])
+def test_a_refusal_keeps_no_tensors(callers: int) -> None:
+    model = Doubling()
+    batcher = Batcher(model.run, max_batch=8)
+    tensors = [numbers(13.0) for _ in range(callers)]
+    kept = [weakref.ref(one["x"]) for one in tensors]
+
+    def refused(number: int) -> None:
+        with pytest.raises(InvalidError) as caught:
+            batcher.execute([tensors[number]])
+        del caught
+
+    gc.collect()
+    gc.disable()
+    try:
+        gathered(batcher, model, *[lambda n=n: refused(n) for n in range(callers)])
+        tensors.clear()
+        assert [one() for one in kept] == [None] * callers
+    finally:
+        gc.enable()
+
+
 ITEMS = st.lists(
     st.tuples(st.lists(st.integers(0, 20), min_size=1, max_size=3), st.integers(1, 6)),
     min_size=1,
@@ -236,3 +370,34 @@ def test_each_caller_gets_its_own_answers_in_order_under_any_interleaving(
     assert max(model.rows) <= max(max_batch, *(len(v) for items in callers for v, _ in items))
     assert batcher._running == 0
     assert not batcher._jobs
+
+
+@pytest.mark.parametrize(("max_batch", "passes"), [(1, 1), (1, 2), (4, 1), (4, 2)])
+def test_nobody_is_left_behind_whatever_becomes_of_the_others(max_batch: int, passes: int) -> None:
+    def run(tensors: Tensors) -> Tensors:
+        time.sleep(0.0003)
+        if (tensors["x"] == 13.0).any():
+            raise InvalidError("13")
+        return {"y": tensors["x"] * 2.0}
+
+    batcher = Batcher(run, max_batch, passes, {"x": 0.0})
+
+    def caller(seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311 - a choice, no secret
+        for _ in range(20):
+            values = [float(chance.randrange(40)) for _ in range(chance.choice([1, 1, 1, 4]))]
+            items = [numbers(value, width=chance.choice([1, 2, 9])) for value in values]
+            deadline_s = time.monotonic() + chance.choice([0.0, 0.001, 0.003, 10.0])
+            try:
+                found = answers(batcher, *items, deadline_s=deadline_s)
+            except TimeoutError:
+                assert time.monotonic() >= deadline_s
+            except InvalidError:
+                assert 13.0 in values
+            else:
+                assert found == [[2.0 * value] for value in values]
+
+    with ThreadPoolExecutor(8) as pool:
+        for one in [pool.submit(caller, seed) for seed in range(8)]:
+            one.result(30.0)
+    assert (batcher._running, batcher._jobs) == (0, [])

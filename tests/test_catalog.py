@@ -149,3 +149,33 @@ def test_no_thread_is_left_when_the_load_is_done(settings: Settings) -> None:
     get(catalog_of(settings), "")
     time.sleep(0.05)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("load")]
+
+
+def test_a_load_for_which_there_is_no_thread_fails_and_is_tried_again(settings: Settings) -> None:
+    catalog = catalog_of(settings)
+    before = threading.stack_size(1 << 46)  # more than there is address space for
+    try:
+        with pytest.raises(ModelUnavailableError, match="could not be loaded"):
+            get(catalog, "colour")
+    finally:
+        threading.stack_size(before)
+    assert catalog.state("colour") == "failed"
+    assert catalog._slots["colour"].users == 0
+    time.sleep(1.1)  # the pause
+    assert get(catalog, "colour").manifest.name == "colour"
+
+
+class Exhausted(LocalRepository):
+    """A repository that runs out of memory, which says nothing."""
+
+    def fetch(self, name: str, file: File) -> Path:
+        """Raises MemoryError."""
+        raise MemoryError
+
+
+def test_a_failure_without_words_is_logged_too(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ModelUnavailableError):
+        get(Catalog(Exhausted(Path(settings.models)), settings), "colour")
+    assert "model colour not loaded: MemoryError" in caplog.text

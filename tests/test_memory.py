@@ -1,17 +1,20 @@
 """Where memory is bounded, models come and go, and no call is refused or answered wrongly."""
 
+import gc
 import random
 import re
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tiny_models import LABELS, picture, write_colour_model
 from zeropoint.artifact import open_repository
 from zeropoint.catalog import Catalog
-from zeropoint.errors import ModelUnavailableError
+from zeropoint.errors import InvalidError, ModelUnavailableError
 from zeropoint.instances import Blob
 from zeropoint.metrics import Metrics
 from zeropoint.settings import Settings
@@ -108,6 +111,22 @@ def test_an_evicted_default_has_still_given_its_known_answer(tmp_path: Path) -> 
     assert catalog.start() == "evicted"
     assert catalog.state("model1") == "ready"
     call(catalog, "")
+
+
+def test_nothing_keeps_an_evicted_model_not_even_its_last_refusal(tmp_path: Path) -> None:
+    catalog = catalog_for(tmp_path, 1.0)
+    gc.collect()
+    gc.disable()
+    try:
+        with catalog.use("model0", soon()) as model:
+            kept = weakref.ref(model)
+            with pytest.raises(InvalidError):  # it goes as far as the session, which refuses it
+                model.batcher.execute([{"input": np.zeros((1, 3, 8, 9), np.float32)}])
+        del model
+        call(catalog, "model1")
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("room", [1.0, 3.0])

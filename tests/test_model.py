@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-from tiny_models import COLOUR_TOML, picture, sha256, write_colour_model
+from tiny_models import COLOUR_TOML, picture, sha256, write_colour_model, write_tensor_model
 from zeropoint import loader
 from zeropoint.artifact import LocalRepository
 from zeropoint.errors import (
@@ -132,3 +134,56 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_what_the_task_refuses_is_the_callers_fault(colour_repository: Path) -> None:
     with pytest.raises(ClientError):
         load(colour_repository).predict([{"not": "an image"}])
+
+
+def write_batched_model(repository: Path, outputs: dict[str, list[int | str]]) -> None:
+    """Writes the model ``batched`` with a max_batch of 4, its outputs declared as they are told.
+
+    Of each row of ``x`` it gives the sum ``y``, and ``known``, always three numbers.
+    """
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceSum", ["x", "axis"], ["y"], keepdims=0),
+            helper.make_node("Identity", ["three"], ["known"]),
+        ],
+        "batched",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in outputs.items()
+        ],
+        [
+            numpy_helper.from_array(np.array([1]), "axis"),
+            numpy_helper.from_array(np.ones(3, np.float32), "three"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    folder = write_tensor_model(repository, "batched", model, [1.0, 2.0], {"y": 3.0})
+    manifest = folder / "model.toml"
+    manifest.write_text("max_batch = 4\n" + manifest.read_text())
+
+
+def test_an_output_that_is_declared_wrong_keeps_nobody_from_batches(tmp_path: Path) -> None:
+    write_batched_model(tmp_path, {"y": [1]})  # as LightGBM's converter declares labels
+    found = load(tmp_path, name="batched")
+    before = found.batcher.passes
+    answer = found.predict([[float(n), 1.0] for n in range(8)])
+    assert answer.predictions == [{"y": n + 1.0} for n in range(8)]
+    assert found.batcher.passes == before + 2
+
+
+def test_an_output_that_is_no_row_of_each_instance_refuses_max_batch(tmp_path: Path) -> None:
+    write_batched_model(tmp_path, {"y": ["n"], "known": [3]})
+    with pytest.raises(ArtifactError, match="max_batch: expected outputs of 2 rows"):
+        load(tmp_path, name="batched")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 5000, 5001])
+def test_raw_tensors_of_many_rows_go_in_passes_of_max_batch(tmp_path: Path, rows: int) -> None:
+    write_batched_model(tmp_path, {"y": ["n"]})
+    found = load(tmp_path, name="batched")
+    before = found.batcher.passes
+    x = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
+    answer = found.execute({"x": x})
+    np.testing.assert_allclose(answer.tensors["y"], x.sum(axis=1), rtol=1e-5)
+    assert found.batcher.passes - before == max(1, -(-rows // 4))

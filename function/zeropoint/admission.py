@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from zeropoint.errors import OverloadedError
 
-# What each answered request weighs beside the next one, in the pace of the model.
+# What each measure weighs beside the next one, in the pace of the model.
 _MEMORY = 0.95
+# What a caller is told while nothing has been measured.
+_UNKNOWN_S = 1.0
 
 
 class Admission:
@@ -31,46 +33,62 @@ class Admission:
         self._last_s = 0.0
 
     @contextmanager
-    def admit(self, instances: int, deadline_s: float) -> Iterator[None]:
+    def admit(self, instances: int, deadline_s: float) -> Iterator[Callable[[int], None]]:
         """Counts a request while it is answered.
 
         Args:
             instances: How many predictions it wants.
             deadline_s: Of `time.monotonic`, when its answer is of no use any more.
 
+        Returns:
+            What to call as predictions are made, with how many.
+
         Raises:
             OverloadedError: the queue is full, or the answer would come after the deadline.
         """
         began_s = time.monotonic()
+        left = instances
+
+        def answered(count: int) -> None:
+            nonlocal left
+            with self._lock:
+                left -= count
+                self._instances -= count
+                self._measure(count, began_s)
+
         with self._lock:
             wait_s = self._wait_s()
             if self.requests >= self._max_queue:
                 raise OverloadedError(
-                    f"expected at most {self._max_queue} requests at once for this model", wait_s
+                    f"expected at most {self._max_queue} requests at once for this model",
+                    wait_s or _UNKNOWN_S,
                 )
             if self.requests and began_s + wait_s > deadline_s:
                 raise OverloadedError(
-                    f"expected a wait within the deadline, got one of {wait_s:.0f} s", wait_s
+                    f"expected a wait within the deadline, got one of {wait_s:.0f} s",
+                    wait_s or _UNKNOWN_S,
                 )
             self.requests += 1
             self._instances += instances
         try:
-            yield
-            with self._lock:
-                self._measure(instances, began_s)
+            yield answered
         except TimeoutError:
-            raise OverloadedError("expected a turn before the deadline", self._wait_s()) from None
+            with self._lock:
+                wait_s = self._wait_s() or _UNKNOWN_S
+            raise OverloadedError("expected a turn before the deadline", wait_s) from None
         finally:
             with self._lock:
                 self.requests -= 1
-                self._instances -= instances
+                self._instances -= left
 
     def _wait_s(self) -> float:
         """Returns the seconds until all that was admitted is answered."""
         return self._instances * self._busy_s / self._answered if self._answered else 0.0
 
-    def _measure(self, instances: int, began_s: float) -> None:
+    def _measure(self, count: int, began_s: float) -> None:
+        if count == 0:  # of nothing there is no pace
+            return
         now_s = time.monotonic()
         self._busy_s = _MEMORY * self._busy_s + now_s - max(began_s, self._last_s)
-        self._answered = _MEMORY * self._answered + instances
+        self._answered = _MEMORY * self._answered + count
         self._last_s = now_s

@@ -1,19 +1,19 @@
 """Forward passes that many callers share: adaptive batching, without a timer.
 
-While a pass runs, what its callers bring gathers; the next pass takes what waits, up to the
-model's ``max_batch`` rows. An idle model begins at once, with what there is. A pass runs in the
-thread of a caller that waits for it, so that nothing changes threads while nobody else calls.
+Each caller is a *job*: its items, and what became of them. There is a *turn* for each pass that
+may run at once. A free turn goes to the job that has waited longest: its caller's thread runs a
+pass of its oldest item and of what fits to it, whoever else's, up to ``max_batch`` rows. So an
+idle model begins at once, in the caller's own thread; what comes meanwhile goes together next.
 """
 
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from zeropoint import tensors
-from zeropoint.errors import ArtifactError
+from zeropoint.errors import ArtifactError, ServerError
 from zeropoint.logs import log
 from zeropoint.tensors import Tensors
 
@@ -36,19 +36,20 @@ class _Item(NamedTuple):
     tensors: Tensors
     rows: int
     width: int  # the length of a row, where rows may be filled up
-    key: tuple[object, ...]  # equal for items that may be joined
+    key: list[object]  # equal for items that may be joined
 
 
 class _Job:
     """What one caller waits for."""
 
     def __init__(self) -> None:
-        self.waiting: list[_Item] = []
-        self.left = 0  # items without an answer, also those in a pass
+        self.waiting: list[_Item] = []  # in no pass yet
+        self.left = 0  # items without an answer: those waiting, and those in a pass
+        self.turn: list[_Item] = []  # the pass that its caller's thread is to run, or runs
+        self.woken: threading.Event | None = None  # once it sleeps
         self.parts: list[Part] = []
         self.execute_s = 0.0
         self.error: Exception | None = None
-        self.woken: threading.Event | None = None
 
 
 class Batcher:
@@ -73,8 +74,8 @@ class Batcher:
         self._most_passes = passes
         self._padding = padding or {}
         self._lock = threading.Lock()
-        self._jobs: deque[_Job] = deque()  # those with waiting items, the oldest first
-        self._running = 0
+        self._jobs: list[_Job] = []  # those with waiting items, the oldest first
+        self._running = 0  # turns that are taken
         self.passes = 0  # since the start, and the rows in them
         self.rows = 0
 
@@ -85,7 +86,7 @@ class Batcher:
 
         Args:
             items: Arrays for each input, those of an item of the same number of rows.
-            deadline_s: Of `time.monotonic`; after it nothing is begun.
+            deadline_s: Of `time.monotonic`; no turn is awaited longer.
             as_is: Whether to join only rows of exactly one shape.
 
         Returns:
@@ -95,59 +96,64 @@ class Batcher:
             TimeoutError: the deadline came before all items' turn.
             InvalidError: the model refuses the caller's items; nobody else's fail with them.
         """
+        if not items:
+            return [], 0.0
         job = _Job()
         job.waiting = [self._item(job, place, one, as_is) for place, one in enumerate(items)]
         job.left = len(items)
         with self._lock:
             self._jobs.append(job)
-        while batch := self._turn(job, deadline_s):
-            self._pass(batch)
+            self._give_turns()
+        try:
+            while job.left:
+                if job.turn:
+                    self._pass(job)
+                else:
+                    self._sleep(job, deadline_s)
+        except BaseException:  # this thread ends, and others may wait for the turn that it has
+            with self._lock:
+                self._withdraw(job, ServerError("the caller was interrupted"))
+            if job.turn:
+                self._pass(job)
+            raise
         if job.error:
-            raise job.error
+            try:
+                raise job.error
+            finally:
+                job.error = None  # else it and its traceback keep each other, and all tensors
         return job.parts, job.execute_s
 
     def _item(self, job: _Job, place: int, tensors: Tensors, as_is: bool) -> _Item:
+        rows, width, alone = -1, 1, self._max_batch == 1
         padding = {} if as_is else self._padding
-        rows, width = 1, 1
-        shapes: list[object] = [as_is and bool(self._padding)]
+        key: list[object] = [as_is and bool(self._padding)]
         for name, tensor in tensors.items():
-            rows = tensor.shape[0] if tensor.ndim else 1
+            count, *shape = tensor.shape or (1,)
+            # Of uneven arrays each joined one would shift the rows of others.
+            alone = alone or count == 0 or rows not in (-1, count)
+            rows = max(rows, count)
             if name in padding:
-                width = max(width, *tensor.shape[1:])
+                width = max(width, 1, *shape)
             else:
-                shapes.append(tensor.shape[1:])
-        return _Item(job, place, tensors, rows, width, tuple(shapes))
+                key.append((name, shape))
+        return _Item(job, place, tensors, rows, width, [job, place] if alone else key)
 
-    def _turn(self, job: _Job, deadline_s: float) -> list[_Item]:
-        """Waits until it is this caller's turn to run a pass, and returns what goes through it.
+    def _give_turns(self) -> None:
+        """Gives each free turn to the oldest job whose thread has none; the lock is held."""
+        for job in tuple(self._jobs):
+            if self._running == self._most_passes:
+                return
+            if not job.turn and job.waiting:
+                self._running += 1
+                job.turn = self._take(job)
+                if job.woken:
+                    job.woken.set()
 
-        Returns:
-            Items, this caller's or older ones; none once the caller has all its answers.
-        """
-        while True:
-            with self._lock:
-                if job.left == 0:
-                    self._wake_next()
-                    return []
-                if self._jobs and self._running < self._most_passes:
-                    self._running += 1
-                    return self._take()
-                if job.woken is None:
-                    job.woken = threading.Event()
-                job.woken.clear()
-            left_s = deadline_s - time.monotonic()
-            if job.woken.wait(None if left_s == math.inf else max(0.0, left_s)) or left_s > 0.0:
-                continue
-            with self._lock:
-                if job.waiting:
-                    self._withdraw(job, TimeoutError("the deadline came before the turn"))
-            deadline_s = math.inf  # what is in a pass cannot be called back
-
-    def _take(self) -> list[_Item]:
-        """Takes what may go in one pass: the oldest item, and those that fit to it, in order."""
+    def _take(self, first: _Job) -> list[_Item]:
+        """Takes what goes in one pass: a job's oldest item and what fits to it, in order."""
         batch: list[_Item] = []
         rows = width = filled = 0
-        for job in tuple(self._jobs):
+        for job in [first, *[job for job in self._jobs if job is not first]]:
             kept = []
             for item in job.waiting:
                 widest = max(width, item.width)
@@ -163,79 +169,81 @@ class Batcher:
                 else:
                     kept.append(item)
             job.waiting = kept
-            if not kept:
-                self._jobs.remove(job)
             if rows >= self._max_batch:
                 break
+        self._jobs = [job for job in self._jobs if job.waiting]
         return batch
 
-    def _pass(self, batch: list[_Item]) -> None:
-        """Runs a pass, gives each caller its part, and wakes those that this concerns."""
+    def _sleep(self, job: _Job, deadline_s: float) -> None:
+        """Waits for a job's turn or its last answer; at the deadline the job is withdrawn."""
+        with self._lock:
+            if job.turn or not job.left:
+                return
+            job.woken = threading.Event()
+            if not job.waiting:
+                deadline_s = math.inf  # what is in a pass cannot be called back
+        left_s = deadline_s - time.monotonic()
+        job.woken.wait(None if left_s == math.inf else max(0.0, left_s))
+        with self._lock:
+            if job.waiting and not job.turn and time.monotonic() >= deadline_s:
+                self._withdraw(job, TimeoutError("the deadline came before the turn"))
+
+    def _pass(self, runner: _Job) -> None:
+        """Runs the pass of a job's turn, gives each caller its part, and the turn away."""
         jobs: dict[_Job, list[_Item]] = {}
-        for item in batch:
+        for item in runner.turn:
             jobs.setdefault(item.job, []).append(item)
-        began_s = time.perf_counter()
         found: dict[_Job, Part | Exception] = {}
+        began_s = time.perf_counter()
         try:
-            found = self._outputs(batch, jobs)
+            found = self._answers(jobs)
+        finally:  # whatever happened, nobody is left waiting
+            seconds = time.perf_counter() - began_s
+            with self._lock:
+                self._running -= 1
+                self.passes += 1
+                self.rows += sum(item.rows for item in runner.turn)
+                runner.turn = []
+                for job, items in jobs.items():
+                    job.left -= len(items)
+                    job.execute_s += seconds
+                    # Taken out, so that no error's traceback leads back to the error.
+                    self._deliver(job, found.pop(job, None))
+                self._give_turns()
+
+    def _answers(self, jobs: Mapping[_Job, list[_Item]]) -> dict[_Job, Part | Exception]:
+        """Runs items in one pass; if it fails, each caller's alone, so that only its own fail."""
+        try:
+            return self._outputs(jobs)
         except Exception as error:
             if len(jobs) == 1:
-                found = dict.fromkeys(jobs, error)
-            else:
-                log.info("a forward pass failed; each caller's is run alone: %s", error)
-                found = {job: self._alone(job, items) for job, items in jobs.items()}
-        seconds = time.perf_counter() - began_s
-        with self._lock:
-            self._running -= 1
-            self.passes += 1
-            self.rows += sum(item.rows for item in batch)
-            for job, items in jobs.items():
-                self._deliver(job, len(items), found[job], seconds)
-            self._wake_next()
+                return dict.fromkeys(jobs, error)
+            log.info("a forward pass failed; each caller's is run alone: %s", error)
+        found: dict[_Job, Part | Exception] = {}
+        for job, items in jobs.items():
+            found |= self._answers({job: items})
+        return found
 
-    def _alone(self, job: _Job, items: list[_Item]) -> Part | Exception:
-        try:
-            return self._outputs(items, {job: items})[job]
-        except Exception as error:
-            return error
-
-    def _outputs(
-        self, batch: list[_Item], jobs: Mapping[_Job, list[_Item]]
-    ) -> dict[_Job, Part | Exception]:
+    def _outputs(self, jobs: Mapping[_Job, list[_Item]]) -> dict[_Job, Part | Exception]:
+        batch = [item for items in jobs.values() for item in items]
         outputs = self._run(tensors.join([item.tensors for item in batch], self._padding))
         if len(batch) == 1:
             return {batch[0].job: Part([batch[0].place], outputs)}
-        rows = sum(item.rows for item in batch)
-        if any(tensor.shape[:1] != (rows,) for tensor in outputs.values()):
-            raise ArtifactError(f"max_batch: expected outputs of {rows} rows, got others")
-        found: dict[_Job, Part | Exception] = {}
-        start = 0
-        for job, items in jobs.items():  # in the order of the batch
-            stop = start + sum(item.rows for item in items)
-            part = {name: tensor[start:stop] for name, tensor in outputs.items()}
-            found[job] = Part([item.place for item in items], part)
-            start = stop
-        return found
+        counts = [sum(item.rows for item in items) for items in jobs.values()]
+        if any(tensor.shape[:1] != (sum(counts),) for tensor in outputs.values()):
+            raise ArtifactError(f"max_batch: expected outputs of {sum(counts)} rows, got others")
+        parts = zip(jobs.items(), tensors.split(outputs, counts), strict=True)
+        return {job: Part([one.place for one in items], part) for (job, items), part in parts}
 
-    def _deliver(self, job: _Job, count: int, found: Part | Exception, seconds: float) -> None:
-        job.left -= count
-        job.execute_s += seconds
-        if isinstance(found, Part):
-            job.parts.append(found)
+    def _deliver(self, job: _Job, answer: Part | Exception | None) -> None:
+        if isinstance(answer, Part):
+            job.parts.append(answer)
         else:
-            self._withdraw(job, found)
+            self._withdraw(job, answer or ServerError("the pass was interrupted"))
         if job.left == 0 and job.woken:
             job.woken.set()
 
     def _withdraw(self, job: _Job, error: Exception) -> None:
         """Ends a job that has failed: what still waits of it need not run."""
-        job.error = error
-        job.left -= len(job.waiting)
-        if job.waiting:
-            self._jobs.remove(job)
-        job.waiting = []
-
-    def _wake_next(self) -> None:
-        """Wakes the caller that has waited longest, if a pass may begin."""
-        if self._jobs and self._running < self._most_passes and (woken := self._jobs[0].woken):
-            woken.set()  # a caller without is about to look for itself
+        self._jobs = [one for one in self._jobs if one is not job]
+        job.error, job.left, job.waiting = error, job.left - len(job.waiting), []

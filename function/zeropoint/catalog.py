@@ -152,9 +152,13 @@ class Catalog:
         while True:
             slot = self._slot(name)
             self._memory.claim(slot, deadline_s)
-            if slot.model:
-                return slot
-            ended = self._begin(slot, name).wait(max(0.0, deadline_s - time.monotonic()))
+            try:
+                ended = bool(slot.model) or self._begin(slot, name).wait(
+                    max(0.0, deadline_s - time.monotonic())
+                )
+            except BaseException:  # else it would be in use for ever
+                self._memory.release(slot)
+                raise
             if slot.model:
                 return slot
             self._memory.release(slot)
@@ -174,9 +178,14 @@ class Catalog:
                 return done
             done = slot.done = threading.Event()
         name = name or self._default
-        threading.Thread(
+        thread = threading.Thread(
             target=self._load, args=(name, slot, done), name=f"load {name}", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more threads
+            self._failed(name, slot, error)
+            done.set()
         return done
 
     def _load(self, name: str, slot: Slot, done: threading.Event) -> None:
@@ -193,16 +202,21 @@ class Catalog:
                 self._memory.keep(slot, model)
                 self._metrics.loaded(name, "ready")
         except Exception as error:
-            self._metrics.loaded(name or "default", "failed")
-            if str(error) != slot.problem:  # told once, not at every new try
-                known = isinstance(error, ZeropointError)
-                text = f"model {name} not loaded: {error}"
-                log.error(text, exc_info=None if known else error)
-            slot.problem = str(error)
-            slot.retry_s = min(_LAST_RETRY_S, max(_FIRST_RETRY_S, 2 * slot.retry_s))
-            slot.retry_at_s = time.monotonic() + slot.retry_s
+            self._failed(name, slot, error)
         finally:
             done.set()
+
+    def _failed(self, name: str, slot: Slot, error: Exception) -> None:
+        """Notes and logs why a load failed, and when it may be tried again."""
+        self._metrics.loaded(name or "default", "failed")
+        problem = str(error) or type(error).__name__
+        if problem != slot.problem:  # told once, not at every new try
+            known = isinstance(error, ZeropointError)
+            text = f"model {name} not loaded: {problem}"
+            log.error(text, exc_info=None if known else error)
+        slot.problem = problem
+        slot.retry_s = min(_LAST_RETRY_S, max(_FIRST_RETRY_S, 2 * slot.retry_s))
+        slot.retry_at_s = time.monotonic() + slot.retry_s
 
     def _settle_default(self, slot: Slot) -> str:
         """Returns the default model's name, and gives it this place unless it has one."""

@@ -24,7 +24,7 @@ class Slot:
     def __init__(self) -> None:
         self.model: Model | None = None
         self.done: threading.Event | None = None  # set when the latest load ended
-        self.problem = ""
+        self.problem = ""  # of the latest load, if it failed
         self.retry_s = 0.0
         self.retry_at_s = 0.0
         # Kept by `Memory`.
@@ -41,7 +41,8 @@ class Slot:
             return "ready"
         if self.done is None:
             return "evicted" if self.evicted else "absent"
-        return "failed" if self.done.is_set() else "loading"
+        # The load may end well between these lines, so its end alone is no failure.
+        return "failed" if self.done.is_set() and self.problem else "loading"
 
 
 class Memory:
@@ -130,6 +131,7 @@ class Memory:
         """Puts a model that was loaded in its place."""
         with self._changed:
             slot.model = model
+            slot.problem, slot.retry_s = "", 0.0
             self._changed.notify_all()
 
     def _makes_room(self, size_bytes: int) -> bool:

@@ -57,9 +57,9 @@ class Model:
         self._task = task
         self._run = session.run
         self._max_instances = settings.max_instances
-        # A model exported for one instance at a time says so in its first dimensions.
-        specs = (*session.inputs, *session.outputs)
-        self.varies = all(spec.shape[:1] == (None,) for spec in specs)
+        # A model exported for one instance at a time says so in its inputs' first dimensions. Of
+        # outputs converters declare them wrong: LightGBM's says label[1] and gives one a row.
+        self.varies = all(spec.shape[:1] == (None,) for spec in session.inputs)
         self._max_batch = manifest.max_batch if self.varies else 1
         passes = 1 if self._max_batch > 1 else session.threads
         self.batcher = Batcher(session.run, self._max_batch, passes, task.padding)
@@ -93,7 +93,7 @@ class Model:
         timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
         predictions: list[Prediction] = [None] * len(instances)
         rows = [row for row, instance in enumerate(instances) if instance is not NULL]
-        with self.admission.admit(len(rows), deadline_s):
+        with self.admission.admit(len(rows), deadline_s) as answered:
             for start in range(0, len(rows), self._max_batch):
                 batch = rows[start : start + self._max_batch]
                 with self._turn_to_prepare(deadline_s, timings):
@@ -102,9 +102,10 @@ class Model:
                 for part in self._execute(tensors, deadline_s, timings):
                     with timings.measure("output"):
                         contexts = [prepared[place].context for place in part.places]
-                        answered = self._task.output(part.tensors, contexts, chosen)
-                        for place, prediction in zip(part.places, answered, strict=True):
+                        found = self._task.output(part.tensors, contexts, chosen)
+                        for place, prediction in zip(part.places, found, strict=True):
                             predictions[batch[place]] = prediction
+                answered(len(batch))
         return Answer(self, timings, predictions, {})
 
     def execute(self, tensors: Tensors, deadline_s: float = math.inf) -> Answer:
@@ -120,10 +121,13 @@ class Model:
         """
         _refuse_misfits(tensors, self.inputs)
         timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
+        items = self._cut(tensors)
         rows = max([1, *(len(tensor) for tensor in tensors.values() if tensor.ndim)])
-        with self.admission.admit(rows, deadline_s):
-            (part,) = self._execute([tensors], deadline_s, timings, as_is=True)
-        return Answer(self, timings, [], part.tensors)
+        with self.admission.admit(rows, deadline_s) as answered:
+            parts = self._execute(items, deadline_s, timings, as_is=True)
+            answered(rows)
+        parts.sort(key=lambda part: part.places)
+        return Answer(self, timings, [], join([part.tensors for part in parts], {}))
 
     def time_pass(self, instance: Instance, rows: int) -> float:
         """Returns the seconds of one forward pass of an instance repeated in ``rows`` rows."""
@@ -132,12 +136,24 @@ class Model:
         self._run(tensors)
         return time.perf_counter() - began_s
 
+    def _cut(self, tensors: Tensors) -> list[Tensors]:
+        """Cuts raw tensors into items of ``max_batch`` rows, if their rows may be parted."""
+        counts = {len(tensor) if tensor.ndim else 1 for tensor in tensors.values()}
+        if self._max_batch == 1 or len(counts) > 1:
+            return [tensors]
+        starts = range(0, max(1, *counts), self._max_batch)
+        return [
+            {name: tensor[start : start + self._max_batch] for name, tensor in tensors.items()}
+            for start in starts
+        ]
+
     @contextmanager
     def _turn_to_prepare(self, deadline_s: float, timings: Timings) -> Iterator[None]:
-        with timings.measure("queue"):
-            left_s = deadline_s - time.monotonic()
-            if not self._preparing.acquire(timeout=None if left_s == math.inf else max(0, left_s)):
-                raise TimeoutError
+        began_s = time.perf_counter()
+        left_s = deadline_s - time.monotonic()
+        if not self._preparing.acquire(timeout=None if left_s == math.inf else max(0, left_s)):
+            raise TimeoutError
+        timings["queue"] += time.perf_counter() - began_s
         try:
             with timings.measure("prepare"):
                 yield

@@ -1,6 +1,7 @@
 """What a forward pass takes and gives: named arrays, and the specification of each."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,6 +43,19 @@ def join(items: Sequence[Tensors], padding: Mapping[str, float]) -> Tensors:
             arrays = _filled(arrays, padding[name])
         joined[name] = np.concatenate(arrays)
     return joined
+
+
+def split(joined: Tensors, counts: Sequence[int]) -> list[Tensors]:
+    """Parts arrays along their first axis, into as many rows each; they are views.
+
+    Args:
+        joined: Arrays by name, each with as many rows as the counts' sum.
+        counts: Of the rows of each part.
+    """
+    return [
+        {name: array[stop - count : stop] for name, array in joined.items()}
+        for count, stop in zip(counts, accumulate(counts), strict=True)
+    ]
 
 
 def _filled(arrays: Sequence[NDArray[Any]], value: float) -> list[NDArray[Any]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from servers import zeropoint
 from tiny_models import write_colour_model
 from zeropoint.cli.tune import Measured, best_of, with_max_batch
+from zeropoint.errors import ManifestError
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,17 @@ def test_only_max_batch_is_changed(keys: list[str], tables: str, rows: int) -> N
     after = with_max_batch(before, rows)
     assert tomllib.loads(after) == {**tomllib.loads(before), "max_batch": rows}
     assert with_max_batch(after, rows) == after
+
+
+def test_max_batch_is_found_however_it_stands() -> None:
+    assert with_max_batch("  max_batch=3\n[a]\n", 8) == "max_batch = 8\n[a]\n"
+    assert with_max_batch("name = 1\nmax_batch = 3", 8) == "name = 1\nmax_batch = 8\n"
+
+
+@pytest.mark.parametrize("toml", ['"max_batch" = 3\n', "x = [\n  [1],\n]\n"])
+def test_a_manifest_that_would_be_broken_is_not_written(toml: str) -> None:
+    with pytest.raises(ManifestError, match=r"expected a model\.toml with a plain line"):
+        with_max_batch(toml, 8)
 
 
 def test_it_measures_tells_and_writes(tmp_path: Path) -> None:

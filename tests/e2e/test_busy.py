@@ -35,10 +35,14 @@ def slow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Slow]:
     began_s = time.monotonic()
     model.predict([50])
     turns = max(1, round(50 * 0.4 / (time.monotonic() - began_s)))
-    settings = {"ZEROPOINT_MODELS": str(tmp_path), "ZEROPOINT_TIMEOUT_S": str(request.param)}
+    settings = {
+        "ZEROPOINT_MODELS": str(tmp_path),
+        "ZEROPOINT_TIMEOUT_S": str(request.param),
+        "ZEROPOINT_RESULTS": (tmp_path / "results").as_uri(),
+    }
     with Server({**SETTINGS, **settings}) as running:
         running.wait_until_ready()
-        assert ask(running, turns).ok
+        assert ask(running, turns, 2).ok
         yield Slow(running, turns)
 
 
@@ -85,6 +89,26 @@ def test_a_full_queue_answers_429_in_each_protocols_shape(slow: Slow) -> None:
     assert ask(server, 1).ok
 
 
+def test_an_event_that_is_refused_now_comes_again_and_is_no_error(
+    slow: Slow, tmp_path: Path
+) -> None:
+    server, turns = slow
+
+    def deliver() -> requests.Response:
+        headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/busy", "ce-type": "a"}
+        event = {"instances": [1]}
+        return requests.post(server.url + "/events", json=event, headers=headers, timeout=60.0)
+
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(ask, server, turns) for _ in range(3)]
+        wait_for_queue(server, 3)
+        assert deliver().status_code == 429
+        assert all(one.result().ok for one in waiting)
+    assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    again = deliver()
+    assert (again.status_code, again.json()["outcome"]) == (200, "written")
+
+
 def test_the_time_to_stay_away_is_what_the_queue_will_take(slow: Slow) -> None:
     server, turns = slow
     with ThreadPoolExecutor(3) as pool:
@@ -103,7 +127,7 @@ def test_the_time_to_stay_away_is_what_the_queue_will_take(slow: Slow) -> None:
 def test_a_wait_beyond_the_deadline_is_refused_at_once(slow: Slow) -> None:
     server, turns = slow
     with ThreadPoolExecutor(1) as pool:
-        long = pool.submit(ask, server, turns, 20)
+        long = pool.submit(ask, server, turns, 24)
         wait_for_queue(server, 1)
         began_s = time.monotonic()
         refused = ask(server, 1)

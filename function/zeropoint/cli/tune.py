@@ -2,20 +2,22 @@
 
 import re
 import statistics
+import tomllib
 from typing import NamedTuple
 
 import click
 
 from zeropoint import cpus, loader, settings
 from zeropoint.artifact import Artifact, LocalRepository, open_repository
-from zeropoint.errors import SettingsError
+from zeropoint.errors import ManifestError, SettingsError
+from zeropoint.manifest import FILENAME
 from zeropoint.model import Model
 
 _ROUNDS = 7
 # A larger batch makes everybody in it wait for the whole: it has to be worth that.
 _LEAST_GAIN = 1.1
 _AS_GOOD = 1.1
-_LINE = re.compile(r"^max_batch *=.*\n", re.M)
+_LINE = re.compile(r"^[ \t]*max_batch[ \t]*=.*(?:\n|\Z)", re.M)
 
 
 class Measured(NamedTuple):
@@ -89,10 +91,22 @@ def best_of(measured: list[Measured]) -> int:
 
 
 def with_max_batch(toml: str, max_batch: int) -> str:
-    """Returns a model.toml with this max_batch, all else as it was."""
+    """Returns a model.toml with this max_batch, all else as it was.
+
+    Raises:
+        ManifestError: it is written in a way that would not give that.
+    """
     line = f"max_batch = {max_batch}\n"
     table = re.search(r"^\s*\[", toml, re.M)
     head, rest = (toml[: table.start()], toml[table.start() :]) if table else (toml, "")
     if _LINE.search(head):
-        return _LINE.sub(line, head) + rest
-    return head.rstrip() + "\n" + line + ("\n" if rest else "") + rest.lstrip("\n")
+        after = _LINE.sub(line, head) + rest
+    else:
+        after = head.rstrip() + "\n" + line + ("\n" if rest else "") + rest.lstrip("\n")
+    try:
+        right = tomllib.loads(after) == {**tomllib.loads(toml), "max_batch": max_batch}
+    except tomllib.TOMLDecodeError:
+        right = False
+    if not right:
+        raise ManifestError(f"expected a {FILENAME} with a plain line for max_batch, got another")
+    return after
