@@ -7,6 +7,7 @@ from flask import Request, Response
 
 from zeropoint import responses
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
+from zeropoint.manifest import ORIGINAL
 from zeropoint.memory import PROVEN, State
 from zeropoint.protocols import Body, Protocol
 from zeropoint.route import gives
@@ -60,6 +61,8 @@ class Described(msgspec.Struct):
     task: str
     license: str
     digest: _Digest
+    variant: str | None  # which of its files is in memory
+    variants: list[str]  # those that there are, the best first
     inputs: list[str] | None
     outputs: list[str] | None
 
@@ -84,7 +87,9 @@ def ready(serving: Serving, request: Request, protocol: Protocol) -> Response:
     if state not in PROVEN:
         raise ModelUnavailableError(f"expected a default model that is ready, got one {state}")
     manifest = serving.catalog.artifact(serving.catalog.default_name()).manifest
-    return responses.of_json(Ready(True, manifest.name, f"sha256:{manifest.file.sha256}"))
+    loaded = serving.catalog.loaded(manifest.name)
+    digest = loaded.digest if loaded else f"sha256:{manifest.file.sha256}"
+    return responses.of_json(Ready(True, manifest.name, digest))
 
 
 @gives(Models, ModelUnavailableError)
@@ -106,7 +111,9 @@ def describe(serving: Serving, request: Request, protocol: Protocol, model: str)
             version=manifest.version,
             task=manifest.task,
             license=manifest.license,
-            digest=f"sha256:{manifest.file.sha256}",
+            digest=loaded.digest if loaded else f"sha256:{manifest.file.sha256}",
+            variant=loaded.variant if loaded else None,
+            variants=[*(one.name for one in manifest.variant), ORIGINAL],
             inputs=[str(spec) for spec in loaded.inputs] if loaded else None,
             outputs=[str(spec) for spec in loaded.outputs] if loaded else None,
         )

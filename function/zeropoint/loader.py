@@ -1,29 +1,42 @@
 """From a folder to a model in memory that has given its known answer."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from zeropoint import cpus, external_data, tasks
+from zeropoint import cpus, external_data, hardware, tasks
 from zeropoint.artifact import Artifact, Repository
-from zeropoint.errors import ArtifactError, ClientError
+from zeropoint.errors import ArtifactError, ClientError, ManifestError
 from zeropoint.instances import Blob, Instance
-from zeropoint.manifest import Check
+from zeropoint.logs import log
+from zeropoint.manifest import ORIGINAL, PROVIDER, Check, File, Manifest, Variant
 from zeropoint.model import Model
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction
 from zeropoint.timing import Timings
+
+Room = Callable[[int], AbstractContextManager[None]]
+_CPU = "CPUExecutionProvider"
+
+
+class _Choice(NamedTuple):
+    """One of a model's files that this machine can run."""
+
+    name: str
+    file: File
+    providers: tuple[str, ...]
 
 
 def load(
     repository: Repository,
     name: str,
     settings: Settings,
-    room: Callable[[int], AbstractContextManager[None]] = lambda size_bytes: nullcontext(),
+    room: Room = lambda size_bytes: nullcontext(),
+    variant: str = "",
 ) -> Model:
     """Reads, verifies and builds a model, and has it give its known answer.
 
@@ -32,35 +45,92 @@ def load(
         name: Which.
         settings: The limits.
         room: Entered with the size of the model's file while it becomes a model; it may refuse.
+        variant: Which of its files; empty: the first that this machine can run, and that gives
+            the known answer here.
 
     Raises:
         ModelNotFoundError: the repository has no such model.
-        ManifestError: its model.toml is wrong.
+        ManifestError: its model.toml is wrong, or it has no such variant.
         ArtifactError: a file is missing or not what the manifest says, or the known answer did
             not come out.
         UnavailableError: the repository is away.
     """
     timings = Timings()
     with timings.measure("imports"):
-        from zeropoint.session import Session
+        from zeropoint import session
     with timings.measure("read"):
         artifact = Artifact(repository, name)
-        manifest = artifact.manifest
-        path = artifact.fetch(manifest.file)
+    able = hardware.features() | session.providers() if artifact.manifest.variant else frozenset()
+    *better, last = _choices(artifact.manifest, variant, able)
+    for choice in better:
+        try:
+            return _loaded(artifact, choice, settings, room, timings)
+        except ArtifactError as error:
+            log.warning("model %s: variant %s is passed over: %s", name, choice.name, error)
+    return _loaded(artifact, last, settings, room, timings)
+
+
+def _choices(manifest: Manifest, variant: str, able: frozenset[str]) -> list[_Choice]:
+    """Returns the files that may be loaded, the best first."""
+    found = [
+        _Choice(one.name, one.file, _providers(one))
+        for one in manifest.variant
+        if variant == one.name or (not variant and able.issuperset(one.requires))
+    ]
+    if variant in ("", ORIGINAL):
+        found.append(_Choice(ORIGINAL, manifest.file, (_CPU,)))
+    if not found:
+        names = ", ".join([ORIGINAL, *(one.name for one in manifest.variant)])
+        raise ManifestError(f"{manifest.name}: expected a variant of {names}, got {variant!r}")
+    return found
+
+
+def _providers(variant: Variant) -> tuple[str, ...]:
+    wanted = [word for word in variant.requires if word.endswith(PROVIDER)]
+    return (*(word for word in wanted if word != _CPU), _CPU)
+
+
+def _loaded(
+    artifact: Artifact, choice: _Choice, settings: Settings, room: Room, timings: Timings
+) -> Model:
+    with timings.measure("read"):
+        path = artifact.fetch(choice.file)
         external_data.refuse(path)
         verified = _signature(path)
     with room(path.stat().st_size):
         with timings.measure("session"):
-            session = Session(path, cpus.threads(settings.cpus or cpus.available()))
+            model = build(artifact, path, settings, choice.providers)
             if _signature(path) != verified:
-                place = f"{name}/{manifest.file.path}"
+                place = f"{artifact.manifest.name}/{choice.file.path}"
                 raise ArtifactError(f"{place}: it was changed while it was loaded")
-            task = tasks.create(artifact, session.inputs, session.outputs, settings)
-        model = Model(manifest, task, session, settings)
         with timings.measure("check"):
             prove(model, artifact)
+    model.variant, model.digest = choice.name, f"sha256:{choice.file.sha256}"
     model.load_timings = timings
     return model
+
+
+def build(
+    artifact: Artifact, path: Path, settings: Settings, providers: Sequence[str] = (_CPU,)
+) -> Model:
+    """Makes a file a model of an artifact, without asking for the known answer.
+
+    Args:
+        artifact: Has the manifest and the task's files.
+        path: An .onnx file: the artifact's own, or one that is to become a variant of it.
+        settings: The limits.
+        providers: Of ONNX Runtime, the first one preferred.
+
+    Raises:
+        ManifestError: the manifest does not fit the file.
+        ArtifactError: ONNX Runtime cannot load it, or a file of the task is missing.
+    """
+    from zeropoint.session import Session
+
+    threads = cpus.threads(settings.cpus or cpus.available())
+    session = Session(path, threads, providers)
+    task = tasks.create(artifact, session.inputs, session.outputs, settings)
+    return Model(artifact.manifest, task, session, settings)
 
 
 def prove(model: Model, artifact: Artifact) -> None:

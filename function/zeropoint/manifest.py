@@ -14,9 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from zeropoint.errors import ManifestError
+from zeropoint.hardware import WORDS
 
 FILENAME = "model.toml"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}\Z"
+ORIGINAL = "original"  # what [file] is called beside its variants
+PROVIDER = "ExecutionProvider"
 _SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
 _WORDS = {  # what msgspec says: what TOML says
     "array": "an array",
@@ -70,6 +73,32 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return File(self.input, self.sha256)
 
 
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same model in another file, quicker or smaller, for machines that can run it right."""
+
+    name: Annotated[str, Meta(pattern=NAME_PATTERN)]
+    file: File
+    requires: tuple[str, ...] = ()  # words of `zeropoint.hardware`, or execution providers
+
+    def __post_init__(self) -> None:
+        unknown = {word for word in self.requires if not word.endswith(PROVIDER)} - WORDS
+        if unknown:
+            raise ValueError(
+                f"expected `requires` of {', '.join(sorted(WORDS))} or names that end in"
+                f" {PROVIDER}, got {', '.join(sorted(unknown))}"
+            )
+        if self.name == ORIGINAL:
+            raise ValueError(f"expected another name than {ORIGINAL!r}, which [file] has")
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much worse than the original a variant may be, and why so much."""
+
+    metric: str
+    max_drop: Annotated[float, Meta(ge=0.0, le=100.0)]  # points of a hundred
+    reason: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The keys that every model has, and the tables of its task, unread."""
 
@@ -80,6 +109,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     file: File
     check: Check
     max_batch: Annotated[int, Meta(ge=1, le=4096)] = 1
+    variant: tuple[Variant, ...] = ()  # the best first; [file] is the last resort
+    gate: Gate | None = None
     tables: dict[str, Any] = {}
 
 

@@ -13,7 +13,7 @@ from zeropoint.admission import Admission
 from zeropoint.batcher import Batcher, Part
 from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
 from zeropoint.instances import NULL, Instance
-from zeropoint.manifest import Manifest
+from zeropoint.manifest import ORIGINAL, Manifest
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Task
 from zeropoint.tensors import Tensors, TensorSpec, join
@@ -49,6 +49,7 @@ class Model:
         self.manifest = manifest
         self.inputs: list[TensorSpec] = session.inputs
         self.outputs: list[TensorSpec] = session.outputs
+        self.variant = ORIGINAL  # which of the artifact's files, and its digest
         self.digest = f"sha256:{manifest.file.sha256}"
         self.load_timings = Timings()
         self.first_answer = threading.Lock()  # the first answer takes it, and tells how it loaded

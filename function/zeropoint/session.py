@@ -1,11 +1,13 @@
 """ONNX Runtime, and the only module that imports it."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zeropoint import protobuf
 from zeropoint.errors import ArtifactError, InvalidError
 from zeropoint.tensors import Tensors, TensorSpec
 
@@ -30,7 +32,15 @@ _DTYPES = {
     "tensor(uint32)": np.uint32,
     "tensor(uint64)": np.uint64,
 }
+_CPU = "CPUExecutionProvider"
+# In the metadata of a model whose graph was optimised when it was written.
+BAKED = "zeropoint.baked"
 _MAPS = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
+
+
+def providers() -> frozenset[str]:
+    """Returns the execution providers that this build of ONNX Runtime has."""
+    return frozenset(ort.get_available_providers())
 
 
 class Session:
@@ -39,12 +49,13 @@ class Session:
     Args:
         path: An .onnx file, verified.
         threads: Threads for one forward pass.
+        providers: Of ONNX Runtime, the first one preferred.
 
     Raises:
         ArtifactError: not a model that ONNX Runtime can load.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, providers: Sequence[str] = (_CPU,)) -> None:
         options = ort.SessionOptions()
         # Set, so that ONNX Runtime neither counts the host's processors nor pins threads.
         options.intra_op_num_threads = threads
@@ -52,10 +63,10 @@ class Session:
         # A thread that spins while it waits for work is billed as if it worked.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        if BAKED in protobuf.metadata(path):  # optimised already, which takes most of a start
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            self._session = ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = ort.InferenceSession(str(path), options, providers=list(providers))
             self.inputs = [_spec(node) for node in self._session.get_inputs()]
             self.outputs = [_spec(node) for node in self._session.get_outputs()]
         except Exception as error:  # its own classes share no base but this

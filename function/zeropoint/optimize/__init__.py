@@ -1,0 +1,1 @@
+"""From an artifact to a smaller and quicker one, with proof (extra ``optimize``)."""
