@@ -218,13 +218,15 @@ def test_both_layouts_hold_the_same_numbers() -> None:
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_a_model_that_takes_bytes_gets_the_pixels_as_they_are(layout: str) -> None:
-    blob, table = png(photo("chelsea.png")), {"layout": layout}
+    blob = png(photo("chelsea.png"))
     found = image_input(
-        CROP | {"mean": [9.0] * 3, "std": [7.0] * 3}, spec(*[None] * 4, dtype="uint8"), **table
+        CROP | {"mean": [9.0] * 3, "std": [7.0] * 3},
+        spec(*[None] * 4, dtype="uint8"),
+        layout=layout,
     ).prepare(blob)
     assert found.dtype == np.uint8
     assert found.flags.c_contiguous
-    np.testing.assert_array_equal(found, image_input(CROP, **table).prepare(blob))
+    np.testing.assert_array_equal(found, image_input(CROP, layout=layout).prepare(blob))
 
 
 def test_red_is_the_first_channel() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from zeropoint.errors import InvalidError
+from zeropoint.errors import ArtifactError, InvalidError
 from zeropoint.instances import Blob
 from zeropoint.tasks.tensor import Parameters, TensorTask
 from zeropoint.tensors import TensorSpec, from_json
@@ -163,3 +163,13 @@ def test_any_value_is_kept_or_refused(value: Any, dtype: Any) -> None:
     except ValueError as error:
         said = str(error)
     assert said in ("", "a ragged list", "values of another type", "a number out of range")
+
+
+def test_one_instance_has_all_that_a_model_found_and_several_need_a_row_each() -> None:
+    found = {"boxes": np.zeros((3, 4), np.float32)}
+    batched = task(spec(np.float32, None, 2))
+    (alone,) = batched.output(found, [None], Parameters())
+    assert alone == {"boxes": [[0.0] * 4] * 3}
+    assert len(batched.output(found, [None] * 3, Parameters())) == 3
+    with pytest.raises(ArtifactError, match="outputs of 2 rows"):
+        batched.output(found, [None] * 2, Parameters())

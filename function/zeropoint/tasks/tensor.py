@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeropoint.artifact import Artifact
-from zeropoint.errors import InvalidError
+from zeropoint.errors import ArtifactError, InvalidError
 from zeropoint.instances import Blob, Instance
 from zeropoint.manifest import read_tables
 from zeropoint.settings import Settings
@@ -63,8 +63,13 @@ class TensorTask:
         self, tensors: Tensors, contexts: Sequence[Any], parameters: msgspec.Struct
     ) -> list[Prediction]:
         """Makes the outputs lists of numbers, for each instance an object with all of them."""
-        if not self._batched:
+        rows = len(contexts)
+        dealt = all(tensor.shape[:1] == (rows,) for tensor in tensors.values())
+        # One alone has all that came out, as of a model that counts what it found.
+        if not self._batched or (rows == 1 and not dealt):
             return [{name: tensor.tolist() for name, tensor in tensors.items()}]
+        if not dealt:
+            raise ArtifactError(f"max_batch: expected outputs of {rows} rows, got others")
         return [
             {name: tensor[row].tolist() for name, tensor in tensors.items()}
             for row in range(len(contexts))
