@@ -10,10 +10,12 @@ from zeropoint.errors import ZeropointError
 
 _VERBS = {
     "serve": "Serve the models over HTTP.",
+    "new": "Make an .onnx file an artifact that serves.",
     "predict": "Predict in this process, without a server.",
     "send": "Send a file or an upload's news, as a trigger would.",
     "models": "List the models of the repository.",
     "check": "Verify models: files, digests, known answer.",
+    "optimize": "Make a model smaller and quicker, and prove that it is still right.",
     "tune": "Measure which max_batch pays for a model.",
     "settings": "Print every setting with its value.",
 }
