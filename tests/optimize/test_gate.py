@@ -39,7 +39,7 @@ def tried(judge: Judge, path: Path, measured: bool = False) -> Trial:
 
 
 def test_a_right_calibration_passes(judge: Judge, tmp_path: Path) -> None:
-    path = quantized(judge.tensors(SAMPLES[::2]), judge.path, tmp_path / "int8.onnx")
+    path = quantized(judge.calibration(SAMPLES[::2]), judge.path, tmp_path / "int8.onnx")
     trial = tried(judge, path)
     assert trial.reasons == ()
     assert trial.figures["top-1 agreement"] == 1.0
@@ -49,7 +49,7 @@ def test_a_right_calibration_passes(judge: Judge, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", [0.01, 100.0])
 def test_a_wrong_calibration_is_refused(judge: Judge, tmp_path: Path, scale: float) -> None:
-    tensors = judge.tensors(SAMPLES[::2])
+    tensors = judge.calibration(SAMPLES[::2])
     path = quantized(tensors, judge.path, tmp_path / "int8.onnx", scale)
     trial = tried(judge, path)
     assert trial.drop is not None

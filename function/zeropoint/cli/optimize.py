@@ -166,7 +166,7 @@ def _optimize(
     with writing.workshop(asked.output or folder) as work:
         job = Job(
             source=judge.path,
-            calibration=judge.tensors(parts.calibration),
+            calibration=judge.calibration(parts.calibration),
             folder=work,
             image=judge.image(),
             judge=lambda path: judge.drop(path, parts.tuning, held.metric),

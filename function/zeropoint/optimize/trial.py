@@ -1,7 +1,7 @@
 """A candidate on trial: it is loaded, proved, asked, compared and measured."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from zeropoint import external_data, loader, tasks
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ManifestError
+from zeropoint.instances import Instance
 from zeropoint.manifest import Gate
 from zeropoint.model import Model
 from zeropoint.optimize import agreement, classes, gate, measuring, shapes
@@ -17,6 +18,7 @@ from zeropoint.optimize.candidates import Candidate
 from zeropoint.optimize.gate import Trial
 from zeropoint.optimize.measuring import Pair, Subject
 from zeropoint.optimize.samples import Sample, SamplesError
+from zeropoint.optimize.views import views
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction
 from zeropoint.tasks.image import ImageTable
@@ -83,14 +85,21 @@ class Judge:
         takes_photos = self._artifact.manifest.task in _TAKE_PHOTOS
         return msgspec.convert(table, ImageTable) if takes_photos else None
 
-    def tensors(self, samples: Sequence[Sample]) -> list[Tensors]:
-        """Returns samples as the original's input."""
-        return [self.task.prepare(sample.instance).tensors for sample in samples]
+    def calibration(self, samples: Sequence[Sample]) -> list[Tensors]:
+        """Returns samples, and other views of those that are photos, as the original's input."""
+        seen = (view for one in samples for view in self._views(one.instance))
+        return [self.task.prepare(view).tensors for view in seen]
+
+    def _views(self, instance: Instance) -> Iterable[Instance]:
+        if self.image() is None:
+            return [instance]
+        return views(instance, self._settings.max_pixels)
 
     def drop(self, path: Path, samples: Sequence[Sample], metric: str) -> float:
         """Returns how many points worse than the original a file is; infinite if none can tell."""
         try:
             model = loader.build(self._artifact, path, self._settings)
+            loader.prove(model, self._artifact)
             return agreement.drop(metric, self.compare(model, samples))
         except Exception:  # whatever is wrong with it, it is no candidate
             return float("inf")
