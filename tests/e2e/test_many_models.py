@@ -117,4 +117,5 @@ def test_no_call_is_refused_or_wrong_and_memory_stays_bounded(server: Server) ->
     assert calls > 2 * len(NAMES)
     assert evictions > len(NAMES)
     # Two more models, and what ONNX Runtime and the allocator keep beside the weights.
-    assert grown < 5.0
+    # Two more models, one and a half times their files each, and a load that takes twice its file.
+    assert grown < 7.0
