@@ -11,17 +11,13 @@ import json
 import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from load import Load, request, run
+from serve import serving
 
 ROOT = Path(__file__).resolve().parents[1]
 SENTENCES = (
@@ -68,29 +64,13 @@ def copy_of(folder: Path, repository: Path, max_batch: int | None) -> None:
 @contextmanager
 def server(models: Path, port: int) -> Iterator[int]:
     """Serves a repository on the first core, and yields the process's id."""
-    process = subprocess.Popen(  # noqa: S603 - this project's own server
-        [str(Path(sys.executable).with_name("zeropoint")), "serve", "--port", str(port)],
-        env={
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(models),
-            "ZEROPOINT_MODELS": str(models),
-            "ZEROPOINT_CPUS": "1",
-        },
-        stdout=subprocess.DEVNULL,
-    )
-    os.sched_setaffinity(process.pid, {CORES[0]})
-    try:
-        for _ in range(300):
-            time.sleep(0.05)
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                continue
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES[:1])  # which the server inherits
+    with serving(
+        ["zeropoint", "serve", "--port", str(port)], models, port, ZEROPOINT_CPUS="1"
+    ) as pid:
+        os.sched_setaffinity(0, here)
+        yield pid
 
 
 def compare(repository: Path, name: str, callers: int, rounds: int, count: int) -> None:

@@ -10,20 +10,15 @@ import argparse
 import hashlib
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import onnx
 from onnx import TensorProto, helper
 
 from load import Load, request, run
+from serve import serving
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 4
@@ -66,30 +61,11 @@ check = {{ input = "check.json", sha256 = "{check}", expect = {{ y = [1.0, 2.0, 
     )
 
 
-@contextmanager
-def server(source: Path, port: int, models: Path) -> Iterator[int]:
-    """Runs a function under functions-framework, and yields the process's id."""
-    process = subprocess.Popen(  # noqa: S603 - this project's own server
-        [
-            str(Path(sys.executable).with_name("functions-framework")),
-            *("--source", str(source), "--target", "predict"),
-            *("--host", "127.0.0.1", "--port", str(port)),
-        ],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(models), "ZEROPOINT_MODELS": str(models)},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(300):
-            time.sleep(0.05)
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                continue
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
+def server(source: Path, port: int, models: Path) -> AbstractContextManager[int]:
+    """Runs a function under functions-framework; gives the process's id."""
+    command = ["functions-framework", "--source", str(source), "--target", "predict"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    return serving(command, models, port)
 
 
 def main() -> None:

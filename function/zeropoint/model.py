@@ -64,8 +64,10 @@ class Model:
         self._max_batch = manifest.max_batch if self.varies else 1
         passes = 1 if self._max_batch > 1 else session.threads
         self.batcher = Batcher(session.run, self._max_batch, passes, task.padding)
-        # More of them at once than there are processors would only take memory.
-        self._preparing = threading.Semaphore(session.threads)
+        # More photos at once than there are processors would only take memory. What is no file
+        # takes little, and threads that wait for each other cost more than they save.
+        at_once = session.threads if task.takes_files else settings.max_queue
+        self._preparing = threading.Semaphore(at_once)
 
     def predict(
         self,
