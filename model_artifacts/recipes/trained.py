@@ -1,15 +1,18 @@
 """How a recipe ends that trains a model of trees: compared with its library, then written."""
 
 import hashlib
+import os
 import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at its import
+import onnxruntime as ort
 
 _LARGEST_DIFFERENCE = 1e-5
 _FILES = ("model.toml", "card.md", "LICENSE", "NOTICE")

@@ -2,7 +2,7 @@
 
     python build.py --work DIR --out DIR
 
-Run it with the packages of requirements.txt, and model_artifacts on the PYTHONPATH.
+Run it with the packages of requirements.txt, and model_artifacts/recipes on the PYTHONPATH.
 """
 
 import argparse
