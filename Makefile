@@ -28,7 +28,7 @@ test: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	ZEROPOINT_SOAK_S=300 $(BIN)/pytest --capture=no tests/e2e/test_many_models.py
 
-models: $(VENV)/run.stamp
+models: $(VENV)/dev.stamp
 	$(BIN)/python model_artifacts/recipes/build.py
 
 models-report: $(VENV)/dev.stamp models

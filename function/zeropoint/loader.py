@@ -1,12 +1,14 @@
 """From a folder to a model in memory that has given its known answer."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from zeropoint import cpus, external_data, hardware, tasks
 from zeropoint.artifact import Artifact, Repository
@@ -20,7 +22,19 @@ from zeropoint.tasks import Prediction
 from zeropoint.timing import Timings
 
 Room = Callable[[int], AbstractContextManager[None]]
+_EXPECTED = 80  # characters of an answer in a message
 _CPU = "CPUExecutionProvider"
+
+
+class Use(NamedTuple):
+    """How a file of a model is run."""
+
+    providers: Sequence[str] = (_CPU,)  # of ONNX Runtime, the first one preferred
+    threads: int = 0  # most of one forward pass; 0: one for each processor
+    alone: bool = False  # each row by itself, as others in its pass would change its answer
+
+
+_AS_IS = Use()
 
 
 class _Choice(NamedTuple):
@@ -28,7 +42,7 @@ class _Choice(NamedTuple):
 
     name: str
     file: File
-    providers: tuple[str, ...]
+    use: Use
 
 
 def load(
@@ -73,12 +87,12 @@ def load(
 def _choices(manifest: Manifest, variant: str, able: frozenset[str]) -> list[_Choice]:
     """Returns the files that may be loaded, the best first."""
     found = [
-        _Choice(one.name, one.file, _providers(one))
+        _Choice(one.name, one.file, Use(_providers(one), one.threads, one.alone))
         for one in manifest.variant
         if variant == one.name or (not variant and able.issuperset(one.requires))
     ]
     if variant in ("", ORIGINAL):
-        found.append(_Choice(ORIGINAL, manifest.file, (_CPU,)))
+        found.append(_Choice(ORIGINAL, manifest.file, Use()))
     if not found:
         names = ", ".join([ORIGINAL, *(one.name for one in manifest.variant)])
         raise ManifestError(f"{manifest.name}: expected a variant of {names}, got {variant!r}")
@@ -99,7 +113,7 @@ def _loaded(
         verified = _signature(path)
     with room(path.stat().st_size):
         with timings.measure("session"):
-            model = build(artifact, path, settings, choice.providers)
+            model = build(artifact, path, settings, choice.use)
             if _signature(path) != verified:
                 place = f"{artifact.manifest.name}/{choice.file.path}"
                 raise ArtifactError(f"{place}: it was changed while it was loaded")
@@ -110,16 +124,14 @@ def _loaded(
     return model
 
 
-def build(
-    artifact: Artifact, path: Path, settings: Settings, providers: Sequence[str] = (_CPU,)
-) -> Model:
+def build(artifact: Artifact, path: Path, settings: Settings, use: Use = _AS_IS) -> Model:
     """Makes a file a model of an artifact, without asking for the known answer.
 
     Args:
         artifact: Has the manifest and the task's files.
         path: An .onnx file: the artifact's own, or one that is to become a variant of it.
         settings: The limits.
-        providers: Of ONNX Runtime, the first one preferred.
+        use: How it is run.
 
     Raises:
         ManifestError: the manifest does not fit the file.
@@ -128,9 +140,9 @@ def build(
     from zeropoint.session import Session
 
     threads = cpus.threads(settings.cpus or cpus.available())
-    session = Session(path, threads, providers)
+    session = Session(path, min(threads, use.threads or threads), use.providers)
     task = tasks.create(artifact, session.inputs, session.outputs, settings)
-    return Model(artifact.manifest, task, session, settings)
+    return Model(artifact.manifest, task, session, settings, use.alone)
 
 
 def prove(model: Model, artifact: Artifact) -> None:
@@ -164,7 +176,8 @@ def known_instance(artifact: Artifact) -> Instance:
 
 
 def _wrong_answer(check: Check, problem: str) -> ArtifactError:
-    return ArtifactError(f"{check.input}: expected the known answer {check.expect}, got {problem}")
+    expected = textwrap.shorten(str(check.expect), _EXPECTED, placeholder=" …")
+    return ArtifactError(f"{check.input}: expected the known answer {expected}, got {problem}")
 
 
 def _differences(check: Check, prediction: Prediction) -> Iterator[str]:
@@ -174,7 +187,18 @@ def _differences(check: Check, prediction: Prediction) -> Iterator[str]:
             continue
         got = prediction.get(key) if isinstance(prediction, dict) else prediction
         if not _agrees(got, expected, tolerance):
-            yield f"{key} {got:.4f}" if isinstance(got, float) else f"{key} {got!r}"
+            yield f"{key} {_told(got, expected)}"
+
+
+def _told(got: Any, expected: Any) -> str:
+    """Says what came in place of a value; of a long vector, how far it is off."""
+    if isinstance(got, float):
+        return f"{got:.4f}"
+    try:
+        apart = np.abs(np.subtract(got, expected, dtype=np.float64)).max()
+    except (TypeError, ValueError):  # no numbers, or not as many
+        return textwrap.shorten(repr(got), _EXPECTED, placeholder=" …")
+    return f"with numbers up to {apart:.4f} off"
 
 
 def _agrees(got: Any, expected: Any, tolerance: float) -> bool:

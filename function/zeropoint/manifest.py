@@ -79,6 +79,8 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=NAME_PATTERN)]
     file: File
     requires: tuple[str, ...] = ()  # words of `zeropoint.hardware`, or execution providers
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0  # most of a pass; 0: one for each processor
+    alone: bool = False  # rows go one by one: what else is in a pass would change their answers
 
     def __post_init__(self) -> None:
         unknown = {word for word in self.requires if not word.endswith(PROVIDER)} - WORDS

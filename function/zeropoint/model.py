@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from zeropoint import cpus
 from zeropoint.admission import Admission
 from zeropoint.batcher import Batcher, Part
 from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
@@ -41,10 +42,16 @@ class Model:
         task: Steps 1 and 3.
         session: Step 2.
         settings: The limits.
+        alone: Whether each row goes through the model by itself.
     """
 
     def __init__(
-        self, manifest: Manifest, task: Task, session: "Session", settings: Settings
+        self,
+        manifest: Manifest,
+        task: Task,
+        session: "Session",
+        settings: Settings,
+        alone: bool = False,
     ) -> None:
         self.manifest = manifest
         self.inputs: list[TensorSpec] = session.inputs
@@ -56,17 +63,20 @@ class Model:
         self.takes_files = task.takes_files
         self.admission = Admission(settings.max_queue)
         self._task = task
-        self._run = session.run
+        self._native = session.native
+        self.forward = session.run  # a pass of prepared tensors, without the queue
         self._max_instances = settings.max_instances
         # A model exported for one instance at a time says so in its inputs' first dimensions. Of
         # outputs converters declare them wrong: LightGBM's says label[1] and gives one a row.
         self.varies = all(spec.shape[:1] == (None,) for spec in session.inputs)
-        self._max_batch = manifest.max_batch if self.varies else 1
-        passes = 1 if self._max_batch > 1 else session.threads
+        self._max_batch = manifest.max_batch if self.varies and not alone else 1
+        self._alone = alone and self.varies
+        processors = cpus.threads(settings.cpus or cpus.available())
+        passes = processors // session.threads if self._max_batch > 1 else processors
         self.batcher = Batcher(session.run, self._max_batch, passes, task.padding)
         # More photos at once than there are processors would only take memory. What is no file
         # takes little, and threads that wait for each other cost more than they save.
-        at_once = session.threads if task.takes_files else settings.max_queue
+        at_once = processors if task.takes_files else settings.max_queue
         self._preparing = threading.Semaphore(at_once)
 
     def predict(
@@ -101,8 +111,7 @@ class Model:
                 batch = rows[start : start + self._max_batch]
                 with self._turn_to_prepare(deadline_s, timings):
                     prepared = [self._prepare(instances, row) for row in batch]
-                tensors = [one.tensors for one in prepared]
-                for part in self._execute(tensors, deadline_s, timings):
+                for part in self._passes(prepared, deadline_s, timings):
                     with timings.measure("output"):
                         contexts = [prepared[place].context for place in part.places]
                         found = self._task.output(part.tensors, contexts, chosen)
@@ -124,7 +133,7 @@ class Model:
         """
         _refuse_misfits(tensors, self.inputs)
         timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
-        items = self._cut(tensors)
+        items = self._cut(self._native(tensors))
         rows = max([1, *(len(tensor) for tensor in tensors.values() if tensor.ndim)])
         with self.admission.admit(rows, deadline_s) as answered:
             parts = self._execute(items, deadline_s, timings, as_is=True)
@@ -136,13 +145,13 @@ class Model:
         """Returns the seconds of one forward pass of an instance repeated in ``rows`` rows."""
         tensors = join([self._task.prepare(instance).tensors] * rows, {})
         began_s = time.perf_counter()
-        self._run(tensors)
+        self.forward(tensors)
         return time.perf_counter() - began_s
 
     def _cut(self, tensors: Tensors) -> list[Tensors]:
-        """Cuts raw tensors into items of ``max_batch`` rows, if their rows may be parted."""
+        """Cuts tensors into items of ``max_batch`` rows, if their rows may be parted."""
         counts = {len(tensor) if tensor.ndim else 1 for tensor in tensors.values()}
-        if self._max_batch == 1 or len(counts) > 1:
+        if (self._max_batch == 1 and not self._alone) or len(counts) > 1:
             return [tensors]
         starts = range(0, max(1, *counts), self._max_batch)
         return [
@@ -162,6 +171,17 @@ class Model:
                 yield
         finally:
             self._preparing.release()
+
+    def _passes(
+        self, prepared: Sequence[Prepared], deadline_s: float, timings: Timings
+    ) -> list[Part]:
+        """Returns the outputs for prepared instances, each with all its rows in one part."""
+        if not self._alone:
+            return self._execute([one.tensors for one in prepared], deadline_s, timings)
+        (one,) = prepared
+        parts = self._execute(self._cut(one.tensors), deadline_s, timings)
+        parts.sort(key=lambda part: part.places)
+        return [Part([0], join([part.tensors for part in parts], {}))]
 
     def _execute(
         self,

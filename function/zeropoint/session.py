@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeropoint import protobuf
 from zeropoint.errors import ArtifactError, InvalidError
-from zeropoint.tensors import Tensors, TensorSpec
+from zeropoint.tensors import Pixels, Tensors, TensorSpec
 
 # Read at the import: else newer releases send telemetry from Linux too, and write a device's id
 # below the home folder.
@@ -35,6 +35,8 @@ _DTYPES = {
 _CPU = "CPUExecutionProvider"
 # In the metadata of a model whose graph was optimised when it was written.
 BAKED = "zeropoint.baked"
+# The same, of one whose graph has the normalisation of pixels in it: JSON of `tensors.Pixels`.
+PIXELS = "zeropoint.pixels"
 _MAPS = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 
 
@@ -63,11 +65,15 @@ class Session:
         # A thread that spins while it waits for work is billed as if it worked.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        if BAKED in protobuf.metadata(path):  # optimised already, which takes most of a start
+        metadata = protobuf.metadata(path)
+        if BAKED in metadata:  # optimised already, which takes most of a start
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = ort.InferenceSession(str(path), options, providers=list(providers))
             self.inputs = [_spec(node) for node in self._session.get_inputs()]
+            self._pixels = Pixels.from_json(metadata[PIXELS]) if PIXELS in metadata else None
+            if self._pixels:  # who sends tensors is not to see which of the files is loaded
+                self.inputs = [self.inputs[0]._replace(dtype=np.dtype(np.float32), pixels=True)]
             self.outputs = [_spec(node) for node in self._session.get_outputs()]
         except Exception as error:  # its own classes share no base but this
             raise ArtifactError(f"{path.name}: ONNX Runtime cannot load it: {error}") from None
@@ -75,11 +81,18 @@ class Session:
         self._names = [spec.name for spec in self.outputs]
         self._maps = {node.name for node in self._session.get_outputs() if node.type in _MAPS}
 
+    def native(self, tensors: Tensors) -> Tensors:
+        """Returns tensors of `inputs` as the graph takes them: normalised pixels as bytes again."""
+        if self._pixels is None:
+            return tensors
+        return {name: self._pixels.of(tensor) for name, tensor in tensors.items()}
+
     def run(self, tensors: Tensors) -> Tensors:
         """Executes one forward pass.
 
         Args:
-            tensors: An array for each of `inputs`, of its dtype and shape.
+            tensors: An array for each of `inputs`, of its dtype and shape; pixels as uint8, where
+                it takes pixels.
 
         Returns:
             An array for each of `outputs`. Of a ZipMap, which scikit-learn's and LightGBM's

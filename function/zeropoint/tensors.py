@@ -20,10 +20,44 @@ class TensorSpec(NamedTuple):
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
+    pixels: bool = False  # whether a forward pass takes it as uint8, before its normalisation
 
     def __str__(self) -> str:
         dims = ", ".join("?" if dim is None else str(dim) for dim in self.shape)
         return f"{self.name}: {self.dtype}[{dims}]"
+
+
+class Pixels(msgspec.Struct, frozen=True):
+    """How pixels are normalised: x = (pixel - mean) / std, with a value for each channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    channels_first: bool
+
+    @classmethod
+    def from_json(cls, text: str) -> "Pixels":
+        """Reads what `to_json` gave.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        return msgspec.json.decode(text, type=cls)
+
+    def to_json(self) -> str:
+        """Returns it as a text."""
+        return msgspec.json.encode(self).decode()
+
+    def of(self, normalised: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Returns the pixels that were normalised; where they were none, the nearest.
+
+        Args:
+            normalised: float32 array of shape (n, 3, H, W) or (n, H, W, 3).
+        """
+        shape = (1, 3, 1, 1) if self.channels_first else (1, 1, 1, 3)
+        mean, std = (np.array(one, np.float32).reshape(shape) for one in (self.mean, self.std))
+        near = np.fmax(np.fmin(np.rint(normalised * std + mean), 255), 0)  # also of what is NaN
+        found: NDArray[np.uint8] = near.astype(np.uint8)
+        return found
 
 
 def join(items: Sequence[Tensors], padding: Mapping[str, float]) -> Tensors:

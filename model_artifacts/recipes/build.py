@@ -20,6 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from zeropoint.tasks.image import ImageTable
+
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parent
 _PIP = ("-m", "pip", "--disable-pip-version-check")
@@ -55,11 +59,46 @@ def build(name: str, repository: Path) -> Path:
         command = [_environment(recipe / "requirements.txt", cache), str(recipe / "build.py")]
         command += ["--work", str(cache / "downloads"), "--out", str(out)]
         _run(command, f"{name}: the recipe", env={**os.environ, "PYTHONPATH": str(HERE)})
+        _vary(out)
+        if (recipe / "report").is_dir():
+            shutil.copytree(recipe / "report", out / "report")
         _verify(name, out)
         folder = repository / name
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(out, folder, dirs_exist_ok=True)
     return folder
+
+
+def _vary(folder: Path) -> None:
+    """Makes a model's variants again, as `zeropoint optimize` made them.
+
+    Raises:
+        BuildError: one cannot be made, as it needs samples.
+    """
+    manifest = tomllib.loads((folder / "model.toml").read_text("utf-8"))
+    wanted = {one["name"]: folder / one["file"]["path"] for one in manifest.get("variant", [])}
+    if not wanted:
+        return
+    # Only here, as the extra `optimize` has the packages.
+    from zeropoint.optimize.candidates import Job, candidates
+
+    image = manifest.get("image")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        job = Job(
+            source=folder / manifest["file"]["path"],
+            calibration=(),
+            folder=Path(work),
+            image=msgspec.convert(image, ImageTable) if image else None,
+            judge=lambda path: 0.0,
+            only=frozenset(wanted),
+        )
+        problems: list[str] = []
+        for made in candidates(job, problems.append):
+            target = wanted.pop(made.name)
+            target.parent.mkdir(exist_ok=True)
+            made.path.replace(target)
+    if wanted:
+        raise BuildError(f"{folder.name}: expected {', '.join(wanted)}, got {problems[-1]}")
 
 
 def _environment(requirements: Path, cache: Path) -> str:
@@ -93,8 +132,9 @@ def _files(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "sha256" in table:
         yield table["path"] if "path" in table else table["input"], table["sha256"]
     for value in table.values():
-        if isinstance(value, dict):
-            yield from _files(value)
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                yield from _files(inner)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from pathlib import Path
@@ -26,10 +27,34 @@ PAIRS = (
 )
 
 
-@pytest.fixture(scope="module")
-def minilm(built_repository: Path) -> Model:
-    """The model, which has given its known answer."""
-    return loader.load(LocalRepository(built_repository), NAME, Settings())
+@pytest.fixture(scope="module", params=["original", "int8-dynamic"])
+def minilm(built_repository: Path, request: pytest.FixtureRequest) -> Model:
+    """One of the model's files, which has given its known answer."""
+    return loader.load(LocalRepository(built_repository), NAME, Settings(), variant=request.param)
+
+
+@functools.cache
+def original(repository: Path) -> Model:
+    """The file in floating point; of integers, what fills a row up sets the scale too."""
+    return loader.load(LocalRepository(repository), NAME, Settings(), variant="original")
+
+
+def test_neighbours_do_not_change_an_answer(minilm: Model) -> None:
+    texts = ["cat", "the dog " * 100, "", "A man is playing a guitar."]
+    together = [one["embedding"] for one in minilm.predict(texts).predictions]
+    for text, beside in zip(texts, together, strict=True):
+        (alone,) = minilm.predict([text]).predictions
+        np.testing.assert_allclose(beside, alone["embedding"], atol=1e-5)
+
+
+def test_raw_rows_do_not_change_each_other(minilm: Model) -> None:
+    ids = np.random.default_rng(0).integers(1000, 20000, (4, 12))
+    tensors = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
+    (together,) = minilm.execute(tensors).tensors.values()
+    for row in range(4):
+        one = {name: tensor[row : row + 1] for name, tensor in tensors.items()}
+        (alone,) = minilm.execute(one).tensors.values()
+        np.testing.assert_allclose(together[row : row + 1], alone, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +72,7 @@ def test_paraphrases_lie_close_and_others_do_not(minilm: Model) -> None:
     told = minilm.predict(instances, {"similarity": True}).predictions
     cosines = np.array([one["similarity"] for one in told]).reshape(6, 6)
     np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-6)
-    np.testing.assert_allclose(cosines[[0, 2, 4], [1, 3, 5]], [0.66, 0.62, 0.65], atol=0.01)
+    np.testing.assert_allclose(cosines[[0, 2, 4], [1, 3, 5]], [0.66, 0.62, 0.65], atol=0.02)
     others = [cosines[a, b] for a in range(6) for b in range(6) if a // 2 != b // 2]
     assert min(others) > -0.12
     assert max(others) < 0.06
@@ -63,12 +88,16 @@ def test_a_sentence_is_the_same_beside_a_longer_one(minilm: Model) -> None:
     for short, long in (("cat", "the dog " * 100), ("", "A man is playing a guitar.")):
         (pair,) = minilm.predict([[short, long]], {"similarity": True}).predictions
         one, other = (told["embedding"] for told in minilm.predict([short, long]).predictions)
-        assert pair["similarity"] == pytest.approx(np.dot(one, other), abs=1e-5)
+        room = 1e-5 if minilm.variant == "original" else 0.01  # what fills up sets a scale there
+        assert pair["similarity"] == pytest.approx(np.dot(one, other), abs=room)
 
 
 @given(extra=st.integers(1, 40), filling=st.integers(0, 30521))
 @settings(max_examples=20, deadline=None)
-def test_what_fills_a_row_up_does_not_count(minilm: Model, extra: int, filling: int) -> None:
+def test_what_fills_a_row_up_does_not_count(
+    built_repository: Path, extra: int, filling: int
+) -> None:
+    minilm = original(built_repository)
     ids = np.array([[101, 1996, 4937, 2003, 2204, 102]])
     tensors = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
     wide = {name: np.pad(one, ((0, 0), (0, extra))) for name, one in tensors.items()}

@@ -46,7 +46,9 @@ def test_white_space_makes_no_difference(spam: Model) -> None:
 
 
 def test_it_is_the_head_on_the_embedding(spam: Model, built_repository: Path) -> None:
-    minilm = loader.load(LocalRepository(built_repository), "minilm-l6-v2", Settings())
+    minilm = loader.load(
+        LocalRepository(built_repository), "minilm-l6-v2", Settings(), variant="original"
+    )
     head = json.loads((ROOT / "model_artifacts" / "spam" / "recipe" / "head.json").read_bytes())
     mail = "Lunch?\nShall we meet at one?"
     (embedding,) = (one["embedding"] for one in minilm.predict([mail]).predictions)

@@ -115,4 +115,4 @@ def test_check_proves_it(built_repository: Path, tmp_path: Path) -> None:
     settings = {"ZEROPOINT_MODELS": str(tmp_path / "models")}
     done = zeropoint(tmp_path, "check", settings=settings)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith(f"ok    {NAME} 1  sha256:")
+    assert done.stdout.startswith(f"ok    {NAME} 1 as folded  sha256:")

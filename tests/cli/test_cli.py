@@ -28,7 +28,7 @@ def test_predict_prints_a_table_for_people(tmp_path: Path) -> None:
     assert done.returncode == 0
     name, first, second, *_ = done.stdout.splitlines()
     assert name == str(CAT)
-    assert first.split()[0] == "38.5%"
+    assert 35 < float(first.split()[0].rstrip("%")) < 43  # the original's 38.5, or a variant's
     assert first.endswith("tiger cat")
     assert second.endswith("Egyptian cat")
 

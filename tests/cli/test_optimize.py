@@ -107,7 +107,7 @@ def test_no_winner_is_said_and_nothing_is_written(
     asked = ("optimize", "channels", "--samples", str(tmp_path / "wrong.jsonl"), "--only", "int4")
     done = zeropoint(tmp_path, *asked, settings={"ZEROPOINT_MODELS": str(models)})
     assert done.returncode == 1
-    assert "accuracy may be 1 points worse" in done.stdout
+    assert "accuracy may be 1 point worse" in done.stdout
     assert "no candidate passes; nothing is written" in done.stdout
     assert tree(models) == before
 

@@ -45,7 +45,8 @@ def test_a_photo_of_a_cat_is_answered_with_cats(server: Server) -> None:
     assert [entry["label"] for entry in prediction["top"]][:2] == ["tiger cat", "Egyptian cat"]
     assert sum(entry["probability"] for entry in prediction["top"]) <= 1.0
     assert (body["model"], body["version"]) == ("efficientnet-lite0", "1")
-    assert body["digest"] == f"sha256:{sha256(BUNDLED / 'model.onnx')}"
+    files = [BUNDLED / "model.onnx", *(BUNDLED / "variants").iterdir()]
+    assert body["digest"] in {f"sha256:{sha256(path)}" for path in files}
 
 
 def test_labelled_photos_are_told_apart(server: Server) -> None:
@@ -74,7 +75,7 @@ def test_fifty_first_requests_are_one_load_and_fifty_answers() -> None:
     for response in responses:
         (prediction,) = response.json()["predictions"]
         assert prediction["label"] == "tiger cat"
-        assert prediction["probability"] == pytest.approx(0.385, abs=0.01)
+        assert prediction["probability"] == pytest.approx(0.385, abs=0.03)
     told = [response for response in responses if "cold-total" in steps(response)]
     assert len(told) == 1
     assert len([record for record in records if record["message"] == "cold start"]) == 1
@@ -113,6 +114,8 @@ def missing(folder: Path) -> None:
 @pytest.mark.parametrize("harm", [truncated, changed, missing])
 def test_a_damaged_model_is_not_ready_and_never_answers(tmp_path: Path, harm: Any) -> None:
     folder = shutil.copytree(BUNDLED, tmp_path / "efficientnet-lite0")
+    toml = (folder / "model.toml").read_text("utf-8")
+    (folder / "model.toml").write_text(toml.partition("[[variant]]")[0])  # else one is a spare
     expected = sha256(folder / "model.onnx")
     harm(folder)
     with Server({"ZEROPOINT_MODELS": str(tmp_path)}) as running:

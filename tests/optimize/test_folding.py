@@ -1,5 +1,8 @@
 """Normalisation in the graph gives what normalisation before it gives."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from zeropoint.optimize import folding, graphs
 from zeropoint.optimize.graphs import UnfitError
+from zeropoint.session import Session
 from zeropoint.tasks.image import ImageTable, Resize
+from zeropoint.tensors import Pixels
 
 SIDE = 6
 MEANS = st.one_of(
@@ -128,3 +133,37 @@ def test_the_given_model_stays_as_it_was() -> None:
     before = model.SerializeToString(deterministic=True)
     folding.fold(model, table("NCHW", (0.0,) * 3, (255.0,) * 3))
     assert model.SerializeToString(deterministic=True) == before
+
+
+@given(
+    layout=st.sampled_from(["NCHW", "NHWC"]),
+    mean=MEANS,
+    std=STDS,
+    seed=st.integers(0, 2**16),
+)
+@settings(deadline=None, max_examples=20)
+def test_who_sends_tensors_does_not_see_that_pixels_are_taken(
+    layout: str, mean: tuple[float, ...], std: tuple[float, ...], seed: int
+) -> None:
+    image = table(layout, mean, std)
+    with tempfile.TemporaryDirectory() as folder:
+        path, plain = Path(folder, "folded.onnx"), Path(folder, "plain.onnx")
+        graphs.bake(folding.fold(convolution(layout), image), path)
+        onnx.save(convolution(layout), plain)
+        folded, original = Session(path, 1), Session(plain, 1)
+    assert str(folded.inputs[0]) == str(original.inputs[0])
+    shape = (2, 3, SIDE, SIDE) if layout == "NCHW" else (2, SIDE, SIDE, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    channels = (1, 3, 1, 1) if layout == "NCHW" else (1, 1, 1, 3)
+    means, stds = (np.array(one, np.float32).reshape(channels) for one in (mean, std))
+    asked = {"x": ((pixels - means) / stds).astype(np.float32)}
+    np.testing.assert_array_equal(folded.native(asked)["x"], pixels)
+    (wanted,), (got,) = original.run(asked).values(), folded.run(folded.native(asked)).values()
+    np.testing.assert_allclose(got, wanted, rtol=0.0, atol=1e-3 * max(1.0, np.abs(wanted).max()))
+
+
+def test_what_is_no_pixel_is_the_nearest() -> None:
+    found = Pixels((127.0,) * 3, (128.0,) * 3, channels_first=False).of(
+        np.array([[[[np.nan, -np.inf, 1e30]]]], np.float32)
+    )
+    assert found[0, 0, 0, 1:].tolist() == [0, 255]

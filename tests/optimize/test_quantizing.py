@@ -54,6 +54,12 @@ def test_layers_that_are_left_out_keep_their_weights(tmp_path: Path) -> None:
     given_ = {one.name: numpy_helper.to_array(one) for one in mixed.graph.initializer}
     (float_layer,) = [node for node in mixed.graph.node if node.op_type == "FusedConv"]
     np.testing.assert_array_equal(given_[float_layer.input[1]], original["w2"])
+    assert not np.array_equal(
+        numpy_helper.to_array(
+            next(one for one in rounded(model, SAMPLES).graph.initializer if one.name == "w2")
+        ),
+        original["w2"],
+    )
 
 
 def test_no_later_optimisation_quantizes_what_was_left_out(tmp_path: Path) -> None:

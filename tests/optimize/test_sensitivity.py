@@ -1,6 +1,7 @@
 """Which layers stay in floating point."""
 
 import itertools
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from onnx import numpy_helper
 from tiny_layers import convolutions, photos
 from zeropoint.optimize import graphs, sensitivity
 from zeropoint.optimize.quantizing import Quantizer
-from zeropoint.optimize.sensitivity import Run
+from zeropoint.optimize.sensitivity import Layer
 
 SAMPLES = photos(6)
 
@@ -28,13 +29,13 @@ def fragile(folder: Path) -> Quantizer:
     return Quantizer(model, SAMPLES, folder, {})
 
 
-def test_runs_cover_every_node_behind_the_first_layer(tmp_path: Path) -> None:
+def test_spans_cover_every_node_behind_the_first_layer(tmp_path: Path) -> None:
     model = fragile(tmp_path).model
-    found = sensitivity.runs(model, SAMPLES[0])
-    names = {node.name for node in model.graph.node}
-    assert {name for run in found for name in run.nodes} == names
+    found = sensitivity.spans(model, SAMPLES[0])
+    names = [node.name for node in model.graph.node]
+    assert [name for span in found for name in span.nodes] == names
     assert len(found) == 4  # layers
-    assert all(0.0 < run.cost <= 2.0 for run in found)
+    assert all(0.0 < span.cost <= 1.0 for span in found)
 
 
 def test_as_few_as_the_judge_asks_for(tmp_path: Path) -> None:
@@ -94,20 +95,32 @@ def test_the_same_layers_each_time(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.floats(0.0, 1.0), st.floats(-2.0, 20.0)).map(
-            lambda given_: Run((f"n{given_[0]:.6f}",), *given_)
-        ),
-        max_size=40,
-    )
+    costs=st.lists(st.floats(0.001, 0.3), min_size=1, max_size=60),
+    gains=st.lists(st.floats(-1.0, 3.0), min_size=60, max_size=60),
+    alone=st.sets(st.integers(0, 59)),
 )
-def test_steps_grow_and_never_cost_too_much(runs: list[Run]) -> None:
-    steps = sensitivity._steps(runs)
-    assert 1 <= len(steps) <= 8
-    assert all(before <= after for before, after in itertools.pairwise(steps))
-    useless = {name for run in runs if run.gain_db < 0.05 for name in run.nodes}
-    useful = {name for run in runs if run.gain_db >= 0.05 for name in run.nodes}
-    assert not steps[-1] & (useless - useful)
+def test_the_float_part_grows_from_the_ends_and_never_costs_too_much(
+    costs: list[float], gains: list[float], alone: set[int]
+) -> None:
+    layers = [Layer((f"n{place}",), cost) for place, cost in enumerate(costs)]
+    by_name = {layer.nodes[0]: gain for layer, gain in zip(layers, gains, strict=False)}
+    first = frozenset(f"n{place}" for place in alone if place < len(layers))
+
+    def clear_db(nodes: Collection[str]) -> float:
+        return sum(by_name[name] for name in nodes)
+
+    steps = list(sensitivity._growing(layers, first, clear_db))
+    assert steps[0] == first
+    assert all(before < after for before, after in itertools.pairwise(steps))
+    assert all(clear_db(after) > clear_db(before) for before, after in itertools.pairwise(steps))
+    for step in steps[1:]:
+        assert sum(layer.cost for layer in layers if layer.nodes[0] in step) <= 0.4 + 1e-9
+        inside = [place for place, layer in enumerate(layers) if layer.nodes[0] not in step]
+        assert all(f"n{place}" in first for place in range(*_span(inside)) if place not in inside)
+
+
+def _span(places: list[int]) -> tuple[int, int]:
+    return (min(places), max(places) + 1) if places else (0, 0)
 
 
 @pytest.mark.parametrize("ratio_db", [0.0, 20.0, 40.0])

@@ -56,7 +56,7 @@ reason = "old"
 
 
 def variant(name: str = "int8", *requires: str) -> Variant:
-    return Variant(name, File(f"variants/{name}.onnx", "0" * 64), requires)
+    return Variant(name, File(f"variants/{name}.onnx", "0" * 64), requires, threads=1, alone=True)
 
 
 @pytest.mark.parametrize("earlier", ["", EARLIER, OTHER + EARLIER, EARLIER + OTHER])
@@ -68,6 +68,8 @@ def test_only_the_variant_and_the_gate_change(earlier: str, tail: str) -> None:
     names = [one["name"] for one in values["variant"]]
     assert names == (["int8", "other"] if OTHER in earlier else ["int8"])
     assert values["variant"][0]["requires"] == ["int8-dot"]
+    assert values["variant"][0]["threads"] == 1
+    assert values["variant"][0]["alone"] is True
     assert values["gate"] == {"metric": "top-1 agreement", "max_drop": 1.0, "reason": GATE.reason}
     for key in expected.keys() - {"variant", "gate"}:
         assert values[key] == expected[key]

@@ -285,11 +285,11 @@ def test_a_tiny_model_tells_colours_apart(colour_repository: Path, colour: str) 
     assert prediction["probability"] > 0.99
 
 
-@pytest.fixture(scope="module")
-def efficientnet() -> Model:
-    """The bundled model, which gave its known answer."""
+@pytest.fixture(scope="module", params=["original", ""])
+def efficientnet(request: pytest.FixtureRequest) -> Model:
+    """The bundled model, which gave its known answer: the original, and what is best here."""
     repository = LocalRepository(ROOT / "model_artifacts")
-    return loader.load(repository, "efficientnet-lite0", Settings())
+    return loader.load(repository, "efficientnet-lite0", Settings(), variant=request.param)
 
 
 def test_at_least_18_of_20_photos_are_recognised(efficientnet: Model) -> None:
@@ -324,7 +324,8 @@ def test_a_large_jpeg_read_at_a_reduced_scale_is_recognised_alike(
     (reduced,) = efficientnet.predict([Blob(jpeg.getvalue())]).predictions
     (expected,) = efficientnet.predict([Blob(png.getvalue())]).predictions
     assert reduced["label"] == expected["label"]
-    assert reduced["probability"] == pytest.approx(expected["probability"], abs=0.02)
+    room = 0.02 if efficientnet.variant == "original" else 0.08
+    assert reduced["probability"] == pytest.approx(expected["probability"], abs=room)
 
 
 @pytest.mark.parametrize("format_", ["PNG", "WEBP", "TIFF", "BMP"])

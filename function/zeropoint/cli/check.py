@@ -89,7 +89,8 @@ def _compared(
         if not able.issuperset(variant.requires):
             yield (), f"{variant.name} was left out, as it needs {', '.join(variant.requires)}"
             continue
-        candidate = Candidate(variant.name, artifact.fetch(variant.file), "", variant.requires)
+        path = artifact.fetch(variant.file)
+        candidate = Candidate(variant.name, path, "", variant.requires, variant.alone)
         trial = judge.trial(candidate, judging, held, measured=False)
         lost = "" if trial.drop is None else f" {trial.drop:.2f} points of {held.metric} lost"
         yield trial.reasons, f"{variant.name},{lost} of at most {held.max_drop:g}"

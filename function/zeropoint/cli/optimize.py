@@ -161,15 +161,16 @@ def _optimize(
     sizes = ", ".join(f"{len(part)} for {purpose}" for purpose, part in parts._asdict().items())
     click.echo(
         f"{name}: {len(found.samples)} samples ({found.refused} refused, {found.same} doubles),"
-        f" {sizes}; {held.metric} may be {held.max_drop:g} points worse"
+        f" {sizes}; {held.metric} may be {gate.points(held.max_drop)} worse"
     )
     with writing.workshop(asked.output or folder) as work:
+        tuning = judge.widened(parts.tuning)
         job = Job(
             source=judge.path,
             calibration=judge.calibration(parts.calibration),
             folder=work,
             image=judge.image(),
-            judge=lambda path: judge.drop(path, parts.tuning, held.metric),
+            judge=lambda path: judge.drop(path, tuning, held.metric),
             target_drop=held.max_drop * _OF_GATE,
             half=asked.half or "fp16" in asked.only,
             only=asked.only,

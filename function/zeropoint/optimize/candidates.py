@@ -11,13 +11,14 @@ from onnx import ModelProto
 from zeropoint.optimize import folding, graphs, quantizing, sensitivity
 from zeropoint.optimize.graphs import UnfitError
 from zeropoint.optimize.quantizing import Quantizer
-from zeropoint.optimize.rounding import rounded
 from zeropoint.tasks.image import ImageTable
 from zeropoint.tensors import Tensors
 
 # Processors without an instruction that adds up products of bytes saturate at 16 bits on the way.
 _INT8 = ("int8-dot",)
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
+# An activation's range is taken over the whole batch: neighbours would change an answer.
+_ALONE = ("int8-dynamic",)
 _PROVED = 2  # samples that show that a file answers at all
 
 
@@ -28,6 +29,7 @@ class Candidate(NamedTuple):
     path: Path
     how: str  # it was made, in one sentence for the report
     requires: tuple[str, ...] = ()  # of the processor, of `hardware.WORDS`
+    alone: bool = False  # rows go through it one by one
 
 
 class Job(NamedTuple):
@@ -68,7 +70,7 @@ def candidates(job: Job, progress: Callable[[str], None]) -> Iterator[Candidate]
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
-            yield Candidate(name, path, how + (more or ""), requires)
+            yield Candidate(name, path, how + (more or ""), requires, name in _ALONE)
 
 
 _Recipe = tuple[str, tuple[str, ...], Callable[[Path], str | None]]
@@ -106,7 +108,10 @@ class _Maker:
                 self._mixed,
             )
         if self._has_matrices:
-            how = "weights of MatMul and embeddings in int8, activations quantized as they come"
+            how = (
+                "weights of MatMul and embeddings in int8, activations quantized as they come, so"
+                " that texts go one by one"
+            )
             found["int8-dynamic"] = (how, _INT8, self._dynamic)
             how = "weights of MatMul in 4 bits, a scale for each 32"
             found["int4"] = (how, (), self._four_bits)
@@ -167,7 +172,7 @@ class _Maker:
         return folding.fold(model, self._job.image) if self._job.image is not None else model
 
     def _static(self) -> Quantizer:
-        """Returns the quantizer of the model with its weights rounded, made once."""
+        """Returns the model's quantizer, made once."""
         job = self._job
         if not job.calibration:
             raise UnfitError("expected samples to calibrate on, got none")
@@ -177,8 +182,7 @@ class _Maker:
             if exact is not None:
                 inputs[next(iter(job.calibration[0]))] = exact
             self._progress("int8: rounding the weights")
-            model = rounded(_named(graphs.fused(self._model, "basic")), job.calibration)
-            self._progress("int8: calibrating")
+            model = _named(graphs.fused(self._model, "basic"))
             self._quantizer = Quantizer(model, job.calibration, self._folder, inputs)
         return self._quantizer
 

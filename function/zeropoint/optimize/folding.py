@@ -12,7 +12,9 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from zeropoint.optimize import graphs
 from zeropoint.optimize.graphs import UnfitError
+from zeropoint.session import PIXELS
 from zeropoint.tasks.image import ImageTable
+from zeropoint.tensors import Pixels
 
 _PREFIX = "zeropoint_pixels_"
 
@@ -35,9 +37,11 @@ def pixels(tensor: NDArray[np.float32], image: ImageTable) -> NDArray[np.uint8]:
         tensor: float32 array of shape (n, 3, H, W) or (n, H, W, 3), as the table's layout is.
         image: The table.
     """
-    mean, std = (_channels(values, image) for values in (image.mean, image.std))
-    found: NDArray[np.uint8] = np.clip(np.rint(tensor * std + mean), 0, 255).astype(np.uint8)
-    return found
+    return _normalisation(image).of(tensor)
+
+
+def _normalisation(image: ImageTable) -> Pixels:
+    return Pixels(image.mean, image.std, image.layout == "NCHW")
 
 
 def fold(model: ModelProto, image: ImageTable) -> ModelProto:
@@ -60,6 +64,7 @@ def fold(model: ModelProto, image: ImageTable) -> ModelProto:
     for node in graphs.walk(graph):
         _rename(node, name, normalised)
     inputs[0].type.tensor_type.elem_type = TensorProto.UINT8
+    folded.metadata_props.add(key=PIXELS, value=_normalisation(image).to_json())
     exact = scale_and_zero_point(image)
     if exact is None:
         nodes = _arithmetic(graph, name, normalised, image)

@@ -25,6 +25,13 @@ class Trial(NamedTuple):
     drop: float | None  # in points of the gate's metric; None where nothing could be compared
     pair: Pair | None
     reasons: tuple[str, ...]
+    alone: bool = False  # rows go through it one by one
+    threads: int = 0  # that pay in a pass; 0: one for each processor, or not measured
+
+
+def points(count: float) -> str:
+    """Says a number of points."""
+    return f"{count:g} point{'' if count == 1 else 's'}"
 
 
 def chosen(metric: str, own: Gate | None, max_drop: float | None, reason: str) -> Gate:
@@ -61,8 +68,11 @@ def reasons(gate: Gate, figures: Mapping[str, float], pair: Pair | None) -> tupl
 
 
 def winner(trials: Iterable[Trial]) -> Trial | None:
-    """Returns the trial with the least CPU time for a prediction, of equals the smallest file."""
+    """Returns the trial with the least CPU time for a prediction.
+
+    Of equals the one that lost least, and then the smallest file.
+    """
     passed = [(trial.pair.ratio.cpu, trial) for trial in trials if trial.pair and not trial.reasons]
     least = min((ratio for ratio, _ in passed), default=0.0)
     equals = [trial for ratio, trial in passed if ratio <= least + LEAST_NOISE]
-    return min(equals, key=lambda trial: trial.size_bytes, default=None)
+    return min(equals, key=lambda trial: (trial.drop or 0.0, trial.size_bytes), default=None)

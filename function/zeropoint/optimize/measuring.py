@@ -143,7 +143,7 @@ def _round(subject: Subject, repeats: int) -> _Round:
     began_s = time.process_time()
     for _ in range(repeats):
         for tensors in subject.tensors:
-            model.execute(tensors)
+            model.forward(tensors)
     between_s = time.process_time()
     walls_s = []
     for _ in range(repeats):

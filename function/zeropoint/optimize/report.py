@@ -4,16 +4,18 @@ import importlib.metadata
 import math
 import platform
 import statistics
+import textwrap
 from collections.abc import Sequence
 
 from zeropoint import hardware
 from zeropoint.manifest import Gate, Manifest
 from zeropoint.optimize import tables
-from zeropoint.optimize.gate import Trial
+from zeropoint.optimize.gate import Trial, points
 from zeropoint.optimize.measuring import LEAST_NOISE, Cost
 from zeropoint.optimize.samples import DIGITS, Found, Parts
 from zeropoint.optimize.tables import Document
 
+_WIDTH = 100
 _PACKAGES = ("zeropoint", "numpy", "onnx", "onnxruntime", "pillow", "tokenizers")
 
 
@@ -76,18 +78,34 @@ def markdown(told: Document) -> str:
     hows = "".join(f"- `{one['name']}`: {one['how']}\n" for one in told["candidates"])
     refused = "".join(f"- `{name}`: {why}\n" for name, why in tables.refusals(told))
     refused = refused or "None.\n"
+    said = f"The winner is `{told['winner']}`." if told["winner"] else "No candidate passed."
+    rule = (
+        f"A candidate passes if its {gate['metric']} is at most {points(gate['max_drop'])} worse"
+        f" than the original's ({gate['reason']}), if it takes no more CPU time"
+        f" ({LEAST_NOISE:.0%} is noise, or more where the rounds differ much), if it is not larger"
+        " without being quicker, and if the known answer comes out."
+    )
+    legend = (
+        "CPU time is a whole prediction's, and its pass the forward pass alone, both with one"
+        ' thread; "of the original\'s" is the median of the ratios of rounds in which both took'
+        " turns."
+    )
+    split = (
+        f"{samples['read']} samples ({samples['refused']} more were refused,"
+        f" {samples['doubles']} were doubles): {samples['calibration']} calibrate,"
+        f" {samples['tuning']} tune which layers stay as they are, and {samples['judging']} others"
+        f" judge, {samples['labelled_to_judge']} of them with a label. One of these is"
+        f" {points(told['one_sample_points'])}. Seeds: {told['seeds']}."
+    )
+    features = ", ".join(machine["features"]) or "no known features"
     return f"""\
 # {told["model"]} {told["version"]}, optimized
 
-{f"The winner is `{told['winner']}`." if told["winner"] else "No candidate passed."}
-A candidate passes if its {gate["metric"]} is at most {gate["max_drop"]:g} points worse than the
-original's ({gate["reason"]}), if it takes no more CPU time ({LEAST_NOISE:.0%} is noise, or more
-where the rounds differ much), if it is not larger without being quicker, and if the known answer
-comes out.
+{said}
+{_filled(rule)}
 
 {tables.costs(told)}
-CPU time is a whole prediction's, and its pass the forward pass alone, both with one thread; "of the
-original's" is the median of the ratios of rounds in which both took turns.
+{_filled(legend)}
 
 ![agreement against CPU time](plot.svg)
 
@@ -102,15 +120,16 @@ original's" is the median of the ratios of rounds in which both took turns.
 {tables.figures(told)}
 ## Samples
 
-{samples["read"]} samples ({samples["refused"]} more were refused, {samples["doubles"]} were
-doubles): {samples["calibration"]} calibrate, {samples["tuning"]} tune which layers stay as they
-are, and {samples["judging"]} others judge, {samples["labelled_to_judge"]} of them with a label. One
-of these is {told["one_sample_points"]:g} points. Seeds: {told["seeds"]}.
+{_filled(split)}
 
 ## Machine
 
-{machine["architecture"]} with {", ".join(machine["features"]) or "no known features"}; {packages}.
+{_filled(f"{machine['architecture']} with {features}; {packages}.")}
 """
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _original(trials: Sequence[Trial]) -> dict[str, float]:
@@ -136,6 +155,8 @@ def _candidate(trial: Trial) -> Document:
         "name": trial.name,
         "how": trial.how,
         "requires": list(trial.requires),
+        "threads": trial.threads,
+        "alone": trial.alone,
         "passes": not trial.reasons,
         "reasons": list(trial.reasons),
         "drop": _finite(trial.drop),

@@ -1,15 +1,15 @@
 """Which layers stay in floating point: those whose quantization costs most and that cost least.
 
 The method is that of Pandey et al. 2023, "A Practical Mixed Precision Algorithm for Post-Training
-Quantization" (arXiv:2302.05397): a list of layers, ordered by the signal-to-quantization-noise
-ratio (SQNR) of the model's outputs on unlabelled samples, of which as few are taken as the task's
-own metric asks for. Two things differ. The least precise model is where it starts, as most layers
-can be int8. And what is looked at is a run of neighbouring layers: the tensor between two layers is
-float only if both are.
+Quantization" (arXiv:2302.05397): layers ordered by the signal-to-quantization-noise ratio (SQNR) of
+the model's outputs on unlabelled samples, of which as few are taken as the task's own metric asks
+for. Two things differ. The least precise model is where it starts, as most layers can be int8. And
+but for layers that are sensitive by themselves, the float part grows from the graph's ends: there
+it has one border with the integers, where tensors are converted, and inside it would have two.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,20 +23,19 @@ from zeropoint.tensors import Tensors
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _MOST_RUNS = 64  # that are tried: bounds the time, the same on every machine
+_PIECES = 20  # in which the float part grows
 _MOST_STEPS = 8  # that the judge is asked about
-_MOST_COST = 0.3  # of the whole model's, in floating point
-_FREE_COST, _FREE_DB = 0.15, 0.5  # so little for so much is taken without asking the judge
+_MOST_COST = 0.4  # of the whole model's, in floating point
+_MOST_ALONE, _ALONE_DB = 0.15, 1.0  # so little for so much is taken wherever it is
 _LEAST_DB = 0.05  # less is noise
-_BASE_COST = 0.05  # of leaving and entering int8, whatever the layer
 _SAMPLES = 16
 
 
-class Run(NamedTuple):
-    """Neighbouring layers, and what it gains and costs to leave them in floating point."""
+class Layer(NamedTuple):
+    """A layer with the nodes between it and the next one, and what it costs in floating point."""
 
     nodes: tuple[str, ...]
-    cost: float  # share of the model's multiplications, activations or weights, the largest
-    gain_db: float = 0.0  # of the outputs' SQNR
+    cost: float  # share of the model's multiplications or of its weights, the larger
 
 
 def chosen(
@@ -57,66 +56,110 @@ def chosen(
     """
     samples = samples[:_SAMPLES]
     known = _outputs(quantizer.model, samples)
-    before = sqnr_db(known, _outputs(quantizer.quantize(), samples))
-    tried = []
-    given = runs(quantizer.model, samples[0])
-    for place, run in enumerate(given):
-        progress(f"sensitivity: run {place + 1} of {len(given)}")
-        found = _outputs(quantizer.quantize(run.nodes), samples)
-        tried.append(run._replace(gain_db=sqnr_db(known, found) - before))
-    steps = _steps(tried)
-    drops = []
-    for place, nodes in enumerate(steps):
-        progress(f"sensitivity: choice {place + 1} of {len(steps)}")
+
+    def clear_db(nodes: Collection[str]) -> float:
+        return sqnr_db(known, _outputs(quantizer.quantize(nodes), samples))
+
+    given = spans(quantizer.model, samples[0])
+    alone = _alone(given, clear_db, progress)
+    drops, steps = [], []
+    for nodes in _growing(given, alone, clear_db):
+        steps.append(nodes)
+        progress(f"sensitivity: choice {len(steps)} of at most {_MOST_STEPS}")
         drops.append(judge(nodes))
-        if drops[-1] <= target:
+        if drops[-1] <= target or len(steps) == _MOST_STEPS:
             break
     # Where none is small enough, no more layers for a gain that hardly shows.
     enough = max(target, min(drops) + target / 2)
-    return next(nodes for nodes, drop in zip(steps, drops, strict=False) if drop <= enough)
+    return next(nodes for nodes, drop in zip(steps, drops, strict=True) if drop <= enough)
 
 
-def _steps(tried: Sequence[Run]) -> list[frozenset[str]]:
-    """Returns sets of nodes, each of which has more of them than the one before it."""
-    useful = [run for run in tried if run.gain_db >= _LEAST_DB and run.cost <= _MOST_COST]
-    useful.sort(key=lambda run: -run.gain_db / (_BASE_COST + run.cost))
-    free = [run for run in useful if run.cost <= _FREE_COST and run.gain_db >= _FREE_DB]
-    steps = [frozenset(node for run in free for node in run.nodes)]
-    spent = sum(run.cost for run in free)
-    for run in useful:
-        if run not in free and spent + run.cost <= _MOST_COST and len(steps) < _MOST_STEPS:
-            steps.append(steps[-1] | set(run.nodes))
-            spent += run.cost
-    return steps
+def _alone(
+    given: Sequence[Layer],
+    clear_db: Callable[[Collection[str]], float],
+    progress: Callable[[str], None],
+) -> frozenset[str]:
+    """Returns the nodes of neighbouring layers that gain much, wherever they are."""
+    before = clear_db(())
+    step = max(1, math.ceil(len(given) / _MOST_RUNS))
+    found: set[str] = set()
+    for start in range(0, len(given), step):
+        progress(f"sensitivity: layer {start + 1} of {len(given)}")
+        run = given[start : start + step + 1]  # a tensor between two is float only if both are
+        nodes = _nodes(run)
+        if sum(one.cost for one in run) <= _MOST_ALONE and clear_db(nodes) - before >= _ALONE_DB:
+            found |= nodes
+    return frozenset(found)
 
 
-def runs(model: ModelProto, sample: Tensors) -> list[Run]:
-    """Returns runs of a model's layers, each with the nodes between it and the next layer."""
+def _growing(
+    given: Sequence[Layer], alone: frozenset[str], clear_db: Callable[[Collection[str]], float]
+) -> Iterator[frozenset[str]]:
+    """Yields sets of nodes, each with more of them than the one before, by gain for their cost."""
+    kept, front, back = alone, 0, len(given)
+    reached_db = clear_db(kept)
+    step = max(1, math.ceil(len(given) / _PIECES))
+    yield kept
+    while front < back:
+        options = []
+        for ends in ((min(front + step, back), back), (front, max(front, back - step))):
+            nodes = kept | _nodes([*given[: ends[0]], *given[ends[1] :]])
+            added = [one for one in given if not kept.issuperset(one.nodes)]
+            cost = sum(one.cost for one in added if nodes.issuperset(one.nodes))
+            if not nodes > kept:  # all of it gains much alone
+                front, back = ends
+                break
+            options.append(_Option(clear_db(nodes), cost, ends, nodes))
+        else:
+            affordable = [
+                one
+                for one in options
+                if one.reached_db >= reached_db + _LEAST_DB
+                and _cost(given, one.nodes) <= _MOST_COST
+            ]
+            if not affordable:
+                return
+            best = max(affordable, key=lambda one: (one.reached_db - reached_db) / one.cost)
+            reached_db, (front, back), kept = best.reached_db, best.ends, best.nodes
+            yield kept
+
+
+class _Option(NamedTuple):
+    reached_db: float
+    cost: float
+    ends: tuple[int, int]
+    nodes: frozenset[str]
+
+
+def _nodes(given: Sequence[Layer]) -> frozenset[str]:
+    return frozenset(name for one in given for name in one.nodes)
+
+
+def _cost(given: Sequence[Layer], nodes: Collection[str]) -> float:
+    return sum(one.cost for one in given if set(one.nodes) <= set(nodes))
+
+
+def spans(model: ModelProto, sample: Tensors) -> list[Layer]:
+    """Returns a model's layers in their order, each with the nodes up to the next one."""
     constants = {one.name: one for one in model.graph.initializer}
     found_layers = layers(model)
     weights = [math.prod(constants[node.input[1]].dims) for node in found_layers]
     names = {node.name for node in found_layers}
-    spans: list[list[str]] = []
+    found: list[list[str]] = []
     for node in model.graph.node:
         if node.name in names:
-            spans.append([])
-        if spans:
-            spans[-1].append(node.name)
+            found.append([])
+        if found:
+            found[-1].append(node.name)
     seen = next(captured(model, [node.output[0] for node in found_layers], [sample]))
     work = []
     for node, count in zip(found_layers, weights, strict=True):
         shape = seen[node.output[0]].shape
         places = math.prod(shape[2:]) if node.op_type.startswith("Conv") else math.prod(shape[1:-1])
         work.append(count * places)
-    made = [math.prod(seen[node.output[0]].shape) for node in found_layers]
-    shares = [[one / max(1, sum(values)) for one in values] for values in (work, made, weights)]
-    cost = [max(share) for share in zip(*shares, strict=True)]
-    step = max(1, math.ceil(len(spans) / _MOST_RUNS))
-    found = []
-    for start in range(0, len(spans), step):
-        run = slice(start, start + step + 1)
-        found.append(Run(tuple(name for span in spans[run] for name in span), sum(cost[run])))
-    return found
+    shares = [[one / max(1, sum(values)) for one in values] for values in (work, weights)]
+    costs = [max(share) for share in zip(*shares, strict=True)]
+    return [Layer(tuple(span), cost) for span, cost in zip(found, costs, strict=True)]
 
 
 def layers(model: ModelProto, kinds: Sequence[str] = LAYERS) -> list[NodeProto]:

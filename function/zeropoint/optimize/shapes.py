@@ -18,9 +18,10 @@ def differences(original: Model, candidate: Model) -> list[str]:
 
 
 def _fits(wanted: TensorSpec, got: TensorSpec) -> bool:
-    """Tells whether all that one takes or gives, the other does; its dtype the task looks at."""
+    """Tells whether all that one takes or gives, the other does."""
     return (
         wanted.name == got.name
+        and wanted.dtype == got.dtype
         and len(wanted.shape) == len(got.shape)
         and all(dim in (None, want) for want, dim in zip(wanted.shape, got.shape, strict=True))
     )

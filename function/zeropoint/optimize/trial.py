@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from zeropoint import external_data, loader, tasks
+from zeropoint import cpus, external_data, loader, tasks
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ManifestError
 from zeropoint.instances import Instance
 from zeropoint.manifest import Gate
 from zeropoint.model import Model
-from zeropoint.optimize import agreement, classes, gate, measuring, shapes
+from zeropoint.optimize import agreement, classes, gate, measuring, shapes, speedup
 from zeropoint.optimize.agreement import Figures
 from zeropoint.optimize.candidates import Candidate
 from zeropoint.optimize.gate import Trial
@@ -36,11 +36,12 @@ class Judge:
 
     Args:
         artifact: Has the original and its known answer.
-        settings: The limits; one thread is used, whatever they say.
+        settings: The limits; models are compared with one thread, whatever they say.
     """
 
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
         self._artifact = artifact
+        self._processors = cpus.threads(settings.cpus or cpus.available())
         self._settings = msgspec.structs.replace(settings, cpus=1.0)
         self.path = artifact.fetch(artifact.manifest.file)
         self.original = loader.build(artifact, self.path, self._settings)
@@ -95,6 +96,14 @@ class Judge:
             return [instance]
         return views(instance, self._settings.max_pixels)
 
+    def widened(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Returns samples, and as more of them the other views of those that are photos."""
+        return [
+            sample._replace(instance=view, digest=f"{sample.digest}{place or ''}")
+            for sample in samples
+            for place, view in enumerate(self._views(sample.instance))
+        ]
+
     def drop(self, path: Path, samples: Sequence[Sample], metric: str) -> float:
         """Returns how many points worse than the original a file is; infinite if none can tell."""
         try:
@@ -128,9 +137,11 @@ class Judge:
         figures: Figures = {}
         reasons: list[str] = []
         pair: Pair | None = None
+        threads = 0
         try:
             external_data.refuse(candidate.path)
-            model = loader.build(self._artifact, candidate.path, self._settings)
+            use = loader.Use(alone=candidate.alone)
+            model = loader.build(self._artifact, candidate.path, self._settings, use)
             reasons += shapes.differences(self.original, model)
             try:
                 loader.prove(model, self._artifact)
@@ -139,7 +150,10 @@ class Judge:
                 reasons.append(f"the known answer does not come out: {told}")
             figures = self.compare(model, samples)
             if measured:
-                pair = self._measure(model, candidate.path, samples[:_MEASURED])
+                subject = self._subject(model, candidate.path, samples[:_MEASURED])
+                original = self._subject(self.original, self.path, samples[:_MEASURED])
+                pair = measuring.measure(original, subject)
+                threads = speedup.most_threads(subject.path, subject.tensors, self._processors)
             reasons += gate.reasons(held, figures, pair)
         except Exception as error:
             reasons.append(_in_short(error, candidate.path))
@@ -154,16 +168,15 @@ class Judge:
             drop,
             pair,
             tuple(reasons),
+            candidate.alone,
+            threads,
         )
 
-    def _measure(self, model: Model, path: Path, samples: Sequence[Sample]) -> Pair:
+    def _subject(self, model: Model, path: Path, samples: Sequence[Sample]) -> Subject:
         instances = [sample.instance for sample in samples]
-        subjects = []
-        for one, file in ((self.original, self.path), (model, path)):
-            task = self._task(one)
-            tensors = [task.prepare(instance).tensors for instance in instances]
-            subjects.append(Subject(file, one, instances, tensors))
-        return measuring.measure(*subjects)
+        task = self._task(model)
+        tensors = [task.prepare(instance).tensors for instance in instances]
+        return Subject(path, model, instances, tensors)
 
     def _task(self, model: Model) -> tasks.Task:
         return tasks.create(self._artifact, model.inputs, model.outputs, self._settings)

@@ -61,9 +61,9 @@ def write(folder: Path, work: Path, winner: Trial, file: Path, gate: Gate, told:
     """
     data = file.read_bytes()
     path = f"variants/{winner.name}.onnx"
-    variant = Variant(
-        winner.name, File(path, hashlib.sha256(data).hexdigest()), tuple(winner.requires)
-    )
+    place = File(path, hashlib.sha256(data).hexdigest())
+    requires = tuple(winner.requires)
+    variant = Variant(winner.name, place, requires, winner.threads, winner.alone)
     toml = (folder / FILENAME).read_text("utf-8")
     files = {
         path: data,

@@ -126,7 +126,7 @@ class ImageInput:
                 f" as [image] says, got {'; '.join(map(str, inputs))}"
             )
         self.name = inputs[0].name
-        self._as_pixels = inputs[0].dtype == np.uint8
+        self._as_pixels = inputs[0].pixels or inputs[0].dtype == np.uint8
 
     @property
     def _size(self) -> tuple[int, int]:
