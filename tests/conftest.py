@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import built_models
-from servers import ROOT, Server
+from servers import FRAMEWORK, ROOT, SERVE, Server
 from tiny_models import write_colour_model
 from zeropoint.settings import Settings
+
+# A machine that does something else meanwhile is no fault of a property.
+hypothesis.settings.register_profile("zeropoint", deadline=None)
+hypothesis.settings.load_profile("zeropoint")
 
 CAT = ROOT / "model_artifacts" / "efficientnet-lite0" / "check" / "cat.jpg"
 
@@ -40,11 +45,13 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def colour_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the model ``colour``, shared by the tests of one process."""
+@pytest.fixture(scope="session", params=[SERVE, FRAMEWORK], ids=["serve", "framework"])
+def colour_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server of the model ``colour``, shared by the tests of one process; each kind of server."""
     repository = tmp_path_factory.mktemp("repository")
     write_colour_model(repository)
-    with Server({"ZEROPOINT_MODELS": str(repository)}) as running:
+    with Server({"ZEROPOINT_MODELS": str(repository)}, command=request.param) as running:
         running.wait_until_ready()
         yield running

@@ -29,6 +29,7 @@ FRAMEWORK = (
     "--host",
     "127.0.0.1",
 )
+SERVE = (sys.executable, "-m", "zeropoint", "serve")
 
 
 def free_port() -> int:
@@ -49,7 +50,7 @@ def environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[s
 
 
 class Server:
-    """A server process, by default functions-framework with function/main.py.
+    """A server process, by default zeropoint serve.
 
     Args:
         settings: Its environment, beside the path and a home of its own.
@@ -61,7 +62,7 @@ class Server:
     def __init__(
         self,
         settings: Mapping[str, str] | None = None,
-        command: tuple[str, ...] = FRAMEWORK,
+        command: tuple[str, ...] = SERVE,
         cwd: Path = ROOT,
         port: int = 0,
     ) -> None:

@@ -48,6 +48,7 @@ def test_readyz_names_the_model_that_gave_its_known_answer(colour_server: Server
 def test_the_root_lists_the_routes(colour_server: Server) -> None:
     body = requests.get(colour_server.url + "/", timeout=10).json()
     assert "POST /predict" in body["routes"]
+    assert body["commit"] == ""
 
 
 def test_models_are_listed_and_described(colour_server: Server) -> None:

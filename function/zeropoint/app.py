@@ -103,7 +103,7 @@ class App:
 def index(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Describes the function."""
     routes = [f"{route.method} {route.path}" for route in table(serving.settings)]
-    return responses.of_json(handlers.Index("zeropoint", __version__, routes))
+    return responses.of_json(handlers.Index("zeropoint", __version__, serving.settings.commit, routes))
 
 
 @gives(dict[str, Any], ModelUnavailableError)

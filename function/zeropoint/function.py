@@ -47,18 +47,18 @@ def _adopt(framework: flask.Flask) -> None:
 
 
 def _refuse(error: Exception) -> Response:
-    return _app.refuse(error, shape_of(flask.request.path))
+    return app.refuse(error, shape_of(flask.request.path))
 
 
-_app = _create()
-os.register_at_fork(after_in_child=_app.start)
+app = _create()
+os.register_at_fork(after_in_child=app.start)
 if flask.has_app_context():
     _adopt(flask.current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 def predict(request: Request) -> Response:
     """Answers one HTTP request."""
-    return _app(request)
+    return app(request)
 
 
 def on_event(event: CloudEvent) -> None:
@@ -66,4 +66,4 @@ def on_event(event: CloudEvent) -> None:
 
     An error that it raises makes the framework answer 500, and the platform deliver again.
     """
-    _app.take(event)
+    app.take(event)

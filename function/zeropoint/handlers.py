@@ -22,6 +22,7 @@ class Index(msgspec.Struct):
 
     name: str
     version: str
+    commit: str  # that the image was made from; empty where nobody told it
     routes: list[str]
 
 

@@ -135,6 +135,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"env": "AIP_STORAGE_URI"},
         ),
     ] = ""
+    commit: Annotated[
+        str,
+        Meta(description="Commit that the image was made from, told by `GET /`"),
+    ] = ""
     service: Annotated[
         str, Meta(description="Label of the log; set on Cloud Run", extra={"env": "K_SERVICE"})
     ] = ""

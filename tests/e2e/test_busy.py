@@ -67,7 +67,7 @@ def wait_for_queue(server: Server, length: int) -> None:
 def test_a_full_queue_answers_429_in_each_protocols_shape(slow: Slow) -> None:
     server, turns = slow
     with ThreadPoolExecutor(3) as pool:
-        waiting = [pool.submit(ask, server, turns) for _ in range(3)]
+        waiting = [pool.submit(ask, server, turns, 3) for _ in range(3)]
         wait_for_queue(server, 3)
         native = ask(server, 1)
         bigquery = requests.post(server.url + "/bigquery", json={"calls": [[1]]}, timeout=10.0)
@@ -77,7 +77,7 @@ def test_a_full_queue_answers_429_in_each_protocols_shape(slow: Slow) -> None:
         )
         assert requests.get(server.url + "/livez", timeout=10.0).ok
         assert requests.get(server.url + "/readyz", timeout=10.0).ok
-        assert [one.result().json()["predictions"] for one in waiting] == [[{"y": 1.0}]] * 3
+        assert [one.result().json()["predictions"] for one in waiting] == [[{"y": 1.0}] * 3] * 3
     message = "expected at most 3 requests at once for this model"
     error = {"code": "overloaded", "message": message, "retryable": True}
     assert native.json() == {"error": error}
@@ -100,7 +100,7 @@ def test_an_event_that_is_refused_now_comes_again_and_is_no_error(
         return requests.post(server.url + "/events", json=event, headers=headers, timeout=60.0)
 
     with ThreadPoolExecutor(3) as pool:
-        waiting = [pool.submit(ask, server, turns) for _ in range(3)]
+        waiting = [pool.submit(ask, server, turns, 3) for _ in range(3)]
         wait_for_queue(server, 3)
         assert deliver().status_code == 429
         assert all(one.result().ok for one in waiting)
@@ -136,3 +136,12 @@ def test_a_wait_beyond_the_deadline_is_refused_at_once(slow: Slow) -> None:
         assert "within the deadline" in refused.json()["error"]["message"]
         assert int(refused.headers["Retry-After"]) > 3
         assert long.result().ok  # its turn came in time
+
+
+def test_what_is_being_answered_at_sigterm_is_answered(slow: Slow) -> None:
+    server, turns = slow
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, server, turns, 2)
+        wait_for_queue(server, 1)
+        assert server.stop() == 0
+        assert len(answer.result().json()["predictions"]) == 2

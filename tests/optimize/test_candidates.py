@@ -53,7 +53,8 @@ def test_a_photo_models_candidates_take_pixels_and_answer_nearly_the_same(tmp_pa
         session = Session(candidate.path, 1)
         (spec,) = session.inputs
         assert spec.shape == (None, 3, SIDE, SIDE)  # the batch still varies
-        assert (spec.dtype, spec.pixels) == (np.float32, name != "baked")
+        assert spec.dtype == np.float32
+        assert spec.pixels == (name != "baked")
         got = session.run(asked if name == "baked" else pixels)["y"]
         room = 0.2 if name.startswith("int8") else 1e-4
         np.testing.assert_allclose(got, wanted, atol=room * np.abs(wanted).max())
