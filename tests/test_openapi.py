@@ -64,7 +64,17 @@ def mixed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(params=["colour_server", "mixed_server"])
+@pytest.fixture(scope="session")
+def single_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the model ``colour``."""
+    repository = tmp_path_factory.mktemp("repository")
+    write_colour_model(repository)
+    with Server({"ZEROPOINT_MODELS": str(repository)}) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture(params=["single_server", "mixed_server"])
 def any_server(request: pytest.FixtureRequest) -> Server:
     """A server of one model, and one of several."""
     found: Server = request.getfixturevalue(request.param)
