@@ -2,12 +2,11 @@
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cloudevents.http import CloudEvent
-from flask import Request, Response
 from werkzeug import exceptions
 from werkzeug.routing import Map, RequestRedirect, Rule
+from werkzeug.wrappers import Request, Response
 
 from zeropoint import __version__, handlers, handlers_events, handlers_v2, logs, one_url, responses
 from zeropoint.errors import (
@@ -26,6 +25,9 @@ from zeropoint.route import Route, gives
 from zeropoint.serving import Serving
 from zeropoint.settings import Settings
 from zeropoint.timing import ColdStart
+
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
 
 _OUR_FAULT = "an error of this server, which its log tells"
 _REQUEST_ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
@@ -52,7 +54,7 @@ class App:
         """Begins to load the default model; called where requests will be served."""
         self._serving.catalog.start()
 
-    def take(self, event: CloudEvent) -> None:
+    def take(self, event: "CloudEvent") -> None:
         """Answers an event that the framework has read; it raises only if it has to come again."""
         handlers_events.take(self._serving, event)
 
@@ -103,7 +105,9 @@ class App:
 def index(serving: Serving, request: Request, protocol: Protocol) -> Response:
     """Describes the function."""
     routes = [f"{route.method} {route.path}" for route in table(serving.settings)]
-    return responses.of_json(handlers.Index("zeropoint", __version__, serving.settings.commit, routes))
+    return responses.of_json(
+        handlers.Index("zeropoint", __version__, serving.settings.commit, routes)
+    )
 
 
 @gives(dict[str, Any], ModelUnavailableError)

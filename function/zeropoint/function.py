@@ -7,17 +7,19 @@ its first request.
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-import flask
-from cloudevents.http import CloudEvent
-from flask import Request, Response
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
 
 from zeropoint import logs, settings
 from zeropoint.app import App, shape_of
 from zeropoint.errors import SettingsError
 from zeropoint.logs import log
 from zeropoint.timing import ColdStart
+
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
 
 _EX_CONFIG = 78  # of sysexits.h
 
@@ -40,20 +42,22 @@ def _create() -> App:
         sys.exit(_EX_CONFIG)
 
 
-def _adopt(framework: flask.Flask) -> None:
+def _adopt() -> None:
     """Gives the framework's own refusals, as of /favicon.ico, the shape of their path."""
-    framework.register_error_handler(HTTPException, _refuse)
-    framework.register_error_handler(500, _refuse)
+    import flask
 
+    def refuse(error: Exception) -> Response:
+        return app.refuse(error, shape_of(flask.request.path))
 
-def _refuse(error: Exception) -> Response:
-    return app.refuse(error, shape_of(flask.request.path))
+    if flask.has_app_context():
+        for kind in (HTTPException, 500):
+            flask.current_app.register_error_handler(kind, refuse)
 
 
 app = _create()
 os.register_at_fork(after_in_child=app.start)
-if flask.has_app_context():
-    _adopt(flask.current_app._get_current_object())  # type: ignore[attr-defined]
+if "flask" in sys.modules:  # which zeropoint serve is quicker without
+    _adopt()
 
 
 def predict(request: Request) -> Response:
@@ -61,7 +65,7 @@ def predict(request: Request) -> Response:
     return app(request)
 
 
-def on_event(event: CloudEvent) -> None:
+def on_event(event: "CloudEvent") -> None:
     """Answers one CloudEvent, for ``--signature-type cloudevent``.
 
     An error that it raises makes the framework answer 500, and the platform deliver again.

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from flask import Request, Response
+from werkzeug.wrappers import Request, Response
 
 from zeropoint import responses
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError

@@ -1,10 +1,9 @@
 """The routes of events: what is acknowledged, and what has to come again."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from cloudevents.conversion import to_json
-from cloudevents.http import CloudEvent
-from flask import Request, Response
+from werkzeug.wrappers import Request, Response
 
 from zeropoint import responses
 from zeropoint.errors import ClientError, UnavailableError
@@ -13,6 +12,9 @@ from zeropoint.events.delivery import Receipt
 from zeropoint.protocols import Protocol, read_body
 from zeropoint.route import gives
 from zeropoint.serving import Serving
+
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
 
 
 @gives(Receipt, UnavailableError, takes=(cloudevent.MEDIA_TYPE, "*/*"))
@@ -27,12 +29,14 @@ def messages(serving: Serving, request: Request, protocol: Protocol) -> Response
     return _taken(serving, request, pubsub.decode)
 
 
-def take(serving: Serving, event: CloudEvent) -> Receipt:
+def take(serving: Serving, event: "CloudEvent") -> Receipt:
     """Takes an event that the framework has read.
 
     Raises:
         UnavailableError: it has to come again.
     """
+    from cloudevents.conversion import to_json  # here and below: not on the way to a photo's answer
+
     try:
         found = cloudevent.of_sdk(event)
     except ClientError as error:

@@ -3,7 +3,7 @@
 import time
 
 import msgspec
-from flask import Request, Response
+from werkzeug.wrappers import Request, Response
 
 from zeropoint import __version__, handlers, responses, tasks
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError

@@ -1,8 +1,8 @@
 """``POST /``: what is in a request tells which route it is meant for."""
 
 import msgspec
-from flask import Request
 from msgspec import UNSET, Raw, UnsetType
+from werkzeug.wrappers import Request
 
 from zeropoint.events import cloudevent, pubsub
 from zeropoint.protocols import read_body, strict_json

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response
+from werkzeug.wrappers import Response
 
 from zeropoint.protocols import Body, strict_json
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from flask import Response
+from werkzeug.wrappers import Response
 
 from zeropoint.errors import ZeropointError
 from zeropoint.protocols import Protocol, native, strict_json

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from flask import Request, Response
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ErrorTask
 from waitress.utilities import InternalServerError, RequestEntityTooLarge
+from werkzeug.wrappers import Request, Response
 
 from zeropoint.app import App, shape_of
 from zeropoint.errors import (

@@ -1,10 +1,9 @@
 """CloudEvents 1.0 over HTTP, binary and structured, read by the SDK; and what Eventarc sends."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from cloudevents.http import CloudEvent, from_http
 
 from zeropoint.events import (
     MESSAGE_PUBLISHED,
@@ -17,6 +16,9 @@ from zeropoint.events import (
     stored,
 )
 from zeropoint.protocols import strict_json
+
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
 
 MEDIA_TYPE = "application/cloudevents+json"  # of a structured one
 
@@ -41,6 +43,8 @@ def decode(headers: Mapping[str, str], body: bytes) -> Event:
         EventError: the request holds none, or its data are not what its type says.
         EventTypeError: its type is one of Google's that is not served.
     """
+    from cloudevents.http import from_http  # not on the way to a photo's answer
+
     try:
         # Kept as they are: what the data mean depends on the type.
         found = from_http(dict(headers), body, data_unmarshaller=lambda data: data)
@@ -51,7 +55,7 @@ def decode(headers: Mapping[str, str], body: bytes) -> Event:
     return of_sdk(found)
 
 
-def of_sdk(found: CloudEvent) -> Event:
+def of_sdk(found: "CloudEvent") -> Event:
     """Returns the event that the SDK has read; raises as `decode` does."""
     source, id_, type_ = (str(found.get(key) or "") for key in ("source", "id", "type"))
     if not (source and id_ and type_):

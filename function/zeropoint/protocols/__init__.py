@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
 from zeropoint.instances import Instance

@@ -10,7 +10,7 @@ those (https://cloud.google.com/bigquery/docs/remote-functions).
 from typing import Any
 
 import msgspec
-from flask import Request
+from werkzeug.wrappers import Request
 
 from zeropoint.errors import MalformedError, UnsupportedMediaError, ZeropointError
 from zeropoint.instances import NULL, Instance

@@ -8,10 +8,10 @@ import io
 from typing import IO, Any, cast
 
 import msgspec
-from flask import Request
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
+from werkzeug.wrappers import Request
 
 from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
 from zeropoint.instances import Blob

@@ -11,8 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
-from flask import Request
 from numpy.typing import NDArray
+from werkzeug.wrappers import Request
 
 from zeropoint.errors import (
     BodyTooLargeError,
