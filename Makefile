@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help serve test soak bench models models-report lint format lock clean
+.PHONY: help serve test soak bench image models models-report lint format lock clean
 
 help:
 	@echo "make serve          serve the bundled models at http://localhost:$(PORT)"
 	@echo "make test           run all tests"
 	@echo "make soak           five minutes of random calls to more models than there is memory for"
 	@echo "make bench          measure what the function costs beside its model, and what batches gain"
+	@echo "make image          build the container image with docker"
 	@echo "make models         build the models that are too large to commit"
 	@echo "make models-report  measure all models on held-out data, against their cards"
 	@echo "make lint           ruff, mypy, the direction of imports"
@@ -38,6 +39,9 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python model_artifacts/recipes/build.py minilm-l6-v2
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/batching.py
+
+image:
+	docker build --build-arg COMMIT="$$(git rev-parse HEAD)" --tag zeropoint .
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

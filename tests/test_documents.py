@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from servers import ROOT
+from servers import ROOT, environment
 from zeropoint import settings
 
 README = (ROOT / "README.md").read_text()
@@ -110,14 +110,14 @@ def test_of_what_serves_only_session_imports_onnxruntime() -> None:
     assert [name for name in importers if not name.startswith("optimize/")] == ["session.py"]
 
 
-def test_the_parent_of_a_server_imports_no_runtime_and_no_cloud_client() -> None:
+def test_the_parent_of_a_server_imports_no_runtime_and_no_cloud_client(tmp_path: Path) -> None:
     """What a parent imports, every fork and every cold start pays for."""
     code = (
         "import sys; sys.path.insert(0, 'function'); import zeropoint.function;"
         "print(*sorted(m for m in sys.modules if m in"
         " {'onnxruntime', 'google.cloud.logging', 'google.cloud.storage', 'PIL', 'grpc'}))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", code]
+    env = environment(tmp_path)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
