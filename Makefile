@@ -49,6 +49,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	for recipe in model_artifacts/*/recipe; do $(BIN)/mypy "$$recipe"/*.py || exit 1; done
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck --external-sources deploy/*.sh .ci/run
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix
