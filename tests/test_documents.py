@@ -73,6 +73,7 @@ LOCKS = (
     "requirements/dev.txt",
     "tests/corpora-requirements.txt",
     "tests/kserve-requirements.txt",
+    "tests/terraform/checkov-requirements.txt",
 )
 RECIPES = sorted(
     path.relative_to(ROOT).as_posix()

@@ -1,57 +1,28 @@
 """KServe's own Python client, unchanged, against a real server; and the guide's examples.
 
-Its packages do not go with ours, so it is installed in a virtual environment of its own, once, in
-the cache folder of `corpora`: about 300 MB, in about half a minute. Without a package registry
-the test is skipped, but fails where the environment says `CI=true`.
+Its packages do not go with ours, so it is installed in a virtual environment of its own: about
+300 MB, in about half a minute.
 """
 
-import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-import corpora
+from environments import python_with
 from servers import ROOT, Server, environment
 from tiny_models import picture
 
-_REQUIREMENTS = ROOT / "tests" / "kserve-requirements.txt"
 _GUIDE = ROOT / "docs" / "guides" / "open-inference.md"
 _SCRIPT = Path(__file__).with_name("kserve_client.py")
-_INSTALL_S = 600
 
 
 def python_with_kserve() -> Path:
-    """Returns an interpreter that has kserve, and installs it if nobody has."""
-    key = hashlib.sha256(_REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = corpora.cache_folder() / f"kserve-{key}"
-    done = folder / "done"  # written last
-    python = folder / "bin" / "python"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not done.exists():
-            venv = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)]
-            subprocess.run(venv, check=True)
-            install(python)
-            done.touch()
-    return python
-
-
-def install(python: Path) -> None:
-    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    command += ["--disable-pip-version-check", "--no-input", "--retries=2", "--no-compile"]
-    command += ["--only-binary=:all:", "--require-hashes", f"--requirement={_REQUIREMENTS}"]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
-    if found.returncode == 0:
-        return
-    if "DO NOT MATCH THE HASHES" in found.stderr or os.environ.get("CI") == "true":
-        pytest.fail(f"kserve could not be installed: {found.stderr}")
-    pytest.skip(f"kserve could not be installed: {found.stderr.strip()[-500:]}")
+    """Returns an interpreter that has kserve."""
+    return python_with("kserve", ROOT / "tests" / "kserve-requirements.txt")
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="kserve 0.21 wants Python before 3.14")
