@@ -17,6 +17,7 @@ _VERBS = {
     "check": "Verify models: files, digests, known answer.",
     "optimize": "Make a model smaller and quicker, and prove that it is still right.",
     "tune": "Measure which max_batch pays for a model.",
+    "bench": "Measure a model, and what 1,000 predictions cost.",
     "settings": "Print every setting with its value.",
 }
 
