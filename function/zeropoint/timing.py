@@ -28,7 +28,7 @@ class Timings(dict[str, float]):
 
     def header(self, prefix: str = "") -> str:
         """Returns the steps as the value of a ``Server-Timing`` header."""
-        return ", ".join(f"{prefix}{step};dur={ms}" for step, ms in self.ms().items())
+        return ", ".join(f"{prefix}{step};dur={ms:.10g}" for step, ms in self.ms().items())
 
 
 def process_age_s() -> float:
