@@ -1,10 +1,12 @@
 """`zeropoint serve` in a fresh process, for the time of a measurement."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,16 +88,36 @@ def serving(model: str, vcpus: int, at: Places) -> Iterator[Server]:
     port = _free_port()
     command = [sys.executable, "-m", "zeropoint", "serve", "--port", str(port)]
     own = {"ZEROPOINT_MODEL": model, "ZEROPOINT_CPUS": str(vcpus)}
+    process = None
     with tempfile.TemporaryFile() as stderr, _moved(at.callers):
-        with _moved(at.server):  # which the process inherits
-            began_s = time.perf_counter()
-            process = subprocess.Popen(  # noqa: S603 - this very program
-                command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=stderr
-            )
         try:
+            with _later_signals(), _moved(at.server):  # which the process inherits
+                began_s = time.perf_counter()
+                process = subprocess.Popen(  # noqa: S603 - this very program
+                    command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=stderr
+                )
             yield Server(process, port, began_s, stderr)
         finally:
-            _stop(process)
+            if process:
+                _stop(process)
+
+
+@contextmanager
+def _later_signals() -> Iterator[None]:
+    """Keeps what would end this process until the block has ended: a child would stay behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = {one: signal.signal(one, lambda number, frame: came.append(number)) for one in wanted}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager
