@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help serve test soak bench image models models-report lint format lock clean
+.PHONY: help serve test soak bench bench-quick image models models-report lint format lock clean
 
 help:
 	@echo "make serve          serve the bundled models at http://localhost:$(PORT)"
 	@echo "make test           run all tests"
 	@echo "make soak           five minutes of random calls to more models than there is memory for"
-	@echo "make bench          measure what the function costs beside its model, and what batches gain"
+	@echo "make bench          measure the function beside the floor and its peers, and what batches gain"
+	@echo "make bench-quick    the same beside the floor only, in two minutes"
 	@echo "make image          build the container image with docker"
 	@echo "make models         build the models that are too large to commit"
 	@echo "make models-report  measure all models on held-out data, against their cards"
@@ -39,6 +40,11 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python model_artifacts/recipes/build.py minilm-l6-v2
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/batching.py
+	$(BIN)/python benchmarks/tabular.py
+	$(BIN)/python benchmarks/compare.py --write
+
+bench-quick: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/compare.py --quick
 
 image:
 	docker build --build-arg COMMIT="$$(git rev-parse HEAD)" --tag zeropoint .

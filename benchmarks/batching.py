@@ -52,6 +52,8 @@ def copy_of(folder: Path, repository: Path, max_batch: int | None) -> None:
     for path in folder.iterdir():
         if path.name == "model.toml":
             text = path.read_text("utf-8")
+            # Without variants: those in integers may let each row go alone.
+            text = re.sub(r"^\[\[variant\]\]\n(?:.+\n)*", "", text, flags=re.M)
             if max_batch is not None:
                 text = re.sub(r"^max_batch = .*$", f"max_batch = {max_batch}", text, flags=re.M)
             (place / path.name).write_text(text, "utf-8")

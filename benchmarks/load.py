@@ -1,13 +1,13 @@
 """A closed-loop load: so many connections, each sends its next request after its answer."""
 
 import itertools
-import os
 import selectors
 import socket
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple, cast
+
+from processes import cpu_s
 
 
 class Load(NamedTuple):
@@ -33,20 +33,21 @@ def run(port: int, pid: int, messages: Sequence[bytes], callers: int, count: int
 
     Args:
         port: Where it listens.
-        pid: Its first process; the CPU time is that of it and its children.
+        pid: Its first process; the CPU time is that of it and all that it started.
         messages: The requests, one after the other, over and over.
         callers: Connections.
         count: Requests in all.
 
     Raises:
-        RuntimeError: an answer other than 200.
+        ConnectionError: a connection ended before its answer.
+        NotReadyError: an answer other than 200.
     """
     selector = selectors.DefaultSelector()
     sent_s: dict[socket.socket, float] = {}
     took_s: list[float] = []
     left = count - callers
     following = itertools.cycle(messages)
-    cpu_s = _cpu_s(pid)
+    before_s = cpu_s(pid)
     began_s = time.perf_counter()
     for _ in range(callers):
         connection = socket.create_connection(("127.0.0.1", port))
@@ -57,7 +58,7 @@ def run(port: int, pid: int, messages: Sequence[bytes], callers: int, count: int
     while len(took_s) < count:
         for key, _ in selector.select(30.0):
             connection = cast(socket.socket, key.fileobj)
-            _receive(connection)
+            receive(connection)
             now_s = time.perf_counter()
             took_s.append(now_s - sent_s[connection])
             if left > 0:
@@ -65,34 +66,43 @@ def run(port: int, pid: int, messages: Sequence[bytes], callers: int, count: int
                 sent_s[connection] = time.perf_counter()
                 connection.sendall(next(following))
     all_s = time.perf_counter() - began_s
-    cpu_s = _cpu_s(pid) - cpu_s
+    used_s = cpu_s(pid) - before_s
     for connection in sent_s:
         connection.close()
     took_s.sort()
     return Load(
         count / all_s,
-        cpu_s / count * 1e6,
+        used_s / count * 1e6,
         took_s[len(took_s) // 2] * 1000,
         took_s[int(len(took_s) * 0.99)] * 1000,
     )
 
 
-def _receive(connection: socket.socket) -> None:
-    """Reads one answer with a Content-Length."""
-    data = connection.recv(65536)
-    if not data.startswith(b"HTTP/1.1 200 "):
-        raise RuntimeError(f"expected 200, got {data[:300]!r}")
+class NotReadyError(Exception):
+    """A server that does not answer 200 yet."""
+
+
+def receive(connection: socket.socket) -> bytes:
+    """Reads one answer with a Content-Length; returns its body.
+
+    Raises:
+        ConnectionError: it ended before.
+        NotReadyError: an answer other than 200.
+    """
+    data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += _some(connection)
     head, _, body = data.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise NotReadyError(f"expected 200, got {data[:300]!r}")
     length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
     while len(body) < length:
-        body += connection.recv(65536)
+        body += _some(connection)
+    return body
 
 
-def _cpu_s(pid: int) -> float:
-    """Returns the CPU time of a process and its living descendants."""
-    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own_s = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own_s + sum(_cpu_s(int(child)) for child in children)
+def _some(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("expected an answer, the connection ended")
+    return data

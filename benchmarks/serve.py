@@ -34,14 +34,15 @@ def serving(command: list[str], models: Path, port: int, **settings: str) -> Ite
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_until_ready(port)
+        wait_until_answered(port)
         yield process.pid
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _wait_until_ready(port: int) -> None:
+def wait_until_answered(port: int) -> None:
+    """Asks /readyz until it answers 200; raises TimeoutError."""
     for _ in range(_START_TRIES):
         time.sleep(0.05)
         try:
