@@ -72,7 +72,8 @@ def test_paraphrases_lie_close_and_others_do_not(minilm: Model) -> None:
     told = minilm.predict(instances, {"similarity": True}).predictions
     cosines = np.array([one["similarity"] for one in told]).reshape(6, 6)
     np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-6)
-    np.testing.assert_allclose(cosines[[0, 2, 4], [1, 3, 5]], [0.66, 0.62, 0.65], atol=0.02)
+    room = 0.01 if minilm.variant == "original" else 0.02
+    np.testing.assert_allclose(cosines[[0, 2, 4], [1, 3, 5]], [0.66, 0.62, 0.65], atol=room)
     others = [cosines[a, b] for a in range(6) for b in range(6) if a // 2 != b // 2]
     assert min(others) > -0.12
     assert max(others) < 0.06

@@ -42,7 +42,7 @@ def test_it_serves_with_a_read_only_root(tag: str, root: Path) -> None:
         )
         assert answer.json()["outcome"] == "written", answer.text
         assert writable(service) <= {"/tmp", "/proc"}  # noqa: S108
-        temporary = Path(f"/proc/{service.first_process()}/root/tmp")
+        temporary = Path("/proc", str(service.first_process()), "root", "tmp")
         assert any(path.name == "1.json" for path in temporary.rglob("*"))
         assert {record["message"] for record in service.records()} >= {"cold start"}
         assert service.stderr().splitlines()[1:] == []  # no complaint behind the greeting

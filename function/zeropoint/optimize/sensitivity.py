@@ -104,29 +104,28 @@ def _growing(
         options = []
         for ends in ((min(front + step, back), back), (front, max(front, back - step))):
             nodes = kept | _nodes([*given[: ends[0]], *given[ends[1] :]])
-            added = [one for one in given if not kept.issuperset(one.nodes)]
-            cost = sum(one.cost for one in added if nodes.issuperset(one.nodes))
             if not nodes > kept:  # all of it gains much alone
                 front, back = ends
                 break
-            options.append(_Option(clear_db(nodes), cost, ends, nodes))
+            options.append(_Option(clear_db(nodes), _cost(given, nodes), ends, nodes))
         else:
             affordable = [
                 one
                 for one in options
-                if one.reached_db >= reached_db + _LEAST_DB
-                and _cost(given, one.nodes) <= _MOST_COST
+                if one.reached_db >= reached_db + _LEAST_DB and one.cost <= _MOST_COST
             ]
             if not affordable:
                 return
-            best = max(affordable, key=lambda one: (one.reached_db - reached_db) / one.cost)
+            spent = _cost(given, kept)
+            rates = [(one.reached_db - reached_db) / (one.cost - spent) for one in affordable]
+            best = affordable[rates.index(max(rates))]
             reached_db, (front, back), kept = best.reached_db, best.ends, best.nodes
             yield kept
 
 
 class _Option(NamedTuple):
     reached_db: float
-    cost: float
+    cost: float  # of all its nodes
     ends: tuple[int, int]
     nodes: frozenset[str]
 
