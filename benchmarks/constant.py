@@ -6,11 +6,10 @@ python benchmarks/constant.py PORT
 import sys
 from typing import cast
 
-from werkzeug.wrappers import Request, Response
-
 from zeropoint import settings
 from zeropoint.app import App
 from zeropoint.server import serve
+from zeropoint.wsgi import Request, Response
 
 _BODY = b'{"predictions":[{"label":"legitimate","probability":0.75}],"model":"phishing"}\n'
 
@@ -18,13 +17,11 @@ _BODY = b'{"predictions":[{"label":"legitimate","probability":0.75}],"model":"ph
 class Constant:
     """Stands where the function would."""
 
-    def start(self) -> None:
-        """Loads nothing."""
-
     def __call__(self, request: Request) -> Response:
         """Reads the body and answers a constant."""
-        request.get_data()
-        return Response(_BODY, mimetype="application/json")
+        request.body(len(_BODY) * 100)
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(_BODY))}
+        return Response(200, headers, _BODY)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Round(NamedTuple):
     cold_start_s: float  # from the spawn to the first right answer
     memory_mb: float  # after all requests
     p50_ms: float  # with one caller
-    cpu_ms: float  # of a request, with eight callers
+    cpu_ms: float  # of a request, with eight callers; of a bare process: two of them
     requests_per_s: float  # with eight callers; of a bare process: two of them
     busy_p50_ms: float
     busy_p99_ms: float
@@ -73,14 +73,14 @@ def _measure_bare(contestant: Contestant, alone: int, busy: int) -> Round:
     with ExitStack() as stack:
         one, cold_start_s = stack.enter_context(_running(contestant))
         took_s = _passes([one], alone)
-        cpu = cpu_s(one.pid)
-        _passes([one], busy)
-        cpu_ms = (cpu_s(one.pid) - cpu) / busy * 1000
+        _passes([one], busy // 2)
         memory_mb = pss_mb(one.pid)
         other, _ = stack.enter_context(_running(contestant))
+        cpu = cpu_s(one.pid) + cpu_s(other.pid)
         began_s = time.perf_counter()
         both_s = sorted(_passes([one, other], busy // 2))
         requests_per_s = len(both_s) / (time.perf_counter() - began_s)
+        cpu_ms = (cpu_s(one.pid) + cpu_s(other.pid) - cpu) / len(both_s) * 1000
     return Round(
         cold_start_s,
         memory_mb,

@@ -12,35 +12,46 @@ from servers import ROOT, environment
 
 # As `zeropoint serve` does it, but for the socket.
 _FIRST_ANSWER = """
-import importlib, io, json, sys
-import zeropoint.cli
-importlib.import_module("zeropoint.cli.serve")
-from zeropoint.function import app
+import io, json, sys
+from zeropoint.start import start
+serving = start(load=True)
+import click
+import zeropoint.cli.verbs
+import zeropoint.cli.serve
 import zeropoint.server
-from werkzeug.wrappers import Request
+from zeropoint.app import App
+from zeropoint.wsgi import Request
 data = open(sys.argv[1], "rb").read()
 environ = {
-    "REQUEST_METHOD": "POST", "PATH_INFO": "/predict", "SERVER_NAME": "a", "SERVER_PORT": "80",
-    "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data)),
-    "CONTENT_TYPE": "image/jpeg",
+    "REQUEST_METHOD": "POST", "PATH_INFO": "/predict", "wsgi.input": io.BytesIO(data),
+    "CONTENT_LENGTH": str(len(data)), "CONTENT_TYPE": "image/jpeg",
 }
-assert app(Request(environ)).status_code == 200
+assert App(serving)(Request(environ)).status == 200
 print(json.dumps(sorted(sys.modules)))
 """
 PACKAGES = {
     "PIL",
     "click",
-    "markupsafe",
     "msgspec",
     "numpy",
     "onnxruntime",
     "typing_extensions",
     "waitress",
-    "werkzeug",
     "zeropoint",
 }
 # Of the standard library, what takes milliseconds each and is easily pulled in.
-HEAVY = {"asyncio", "concurrent.futures.process", "multiprocessing", "pydoc", "sqlite3", "xml"}
+HEAVY = {
+    "asyncio",
+    "concurrent.futures.process",
+    "encodings.idna",
+    "http.client",
+    "multiprocessing",
+    "pydoc",
+    "sqlite3",
+    "ssl",
+    "tempfile",
+    "xml",
+}
 # Of our own, what only other routes and verbs need.
 OTHER_ROUTES = {"zeropoint.cloud_logs", "zeropoint.openapi", "zeropoint.optimize"}
 

@@ -55,7 +55,7 @@ def test_an_answer_tells_its_steps(colour_repository: Path) -> None:
 
 
 def test_a_load_tells_its_phases(colour_repository: Path) -> None:
-    assert list(load(colour_repository).load_timings) == ["imports", "read", "session", "check"]
+    assert list(load(colour_repository).load_timings) == ["read", "imports", "session", "check"]
 
 
 def test_one_bad_instance_refuses_the_request_and_is_named(colour_repository: Path) -> None:

@@ -2,14 +2,18 @@
 
 import contextlib
 import json
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from servers import SERVE, Server, zeropoint
+from servers import SERVE, Server, environment, free_port, zeropoint
 from tiny_models import picture, write_colour_model
 
 _LIMIT = 100_000
@@ -92,3 +96,14 @@ def test_a_port_that_is_taken_is_one_line(small_server: Server, tmp_path: Path) 
     assert done.returncode == 1
     told = done.stderr.splitlines()[-1]
     assert told.startswith(f"zeropoint: expected a free port, got {small_server.port}: ")
+
+
+def test_a_process_that_is_ended_while_it_loads_ends_well(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "zeropoint", "serve", "--port", str(free_port())]
+    for delay_s in (0.10, 0.14, 0.18, 0.22, 0.26, 0.30, 0.40):
+        process = subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE)
+        time.sleep(delay_s)
+        process.terminate()
+        _, told = process.communicate(timeout=30)
+        assert process.returncode in (0, -signal.SIGTERM), told
+        assert b"terminate called" not in told

@@ -4,16 +4,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from werkzeug import exceptions
-from werkzeug.routing import Map, RequestRedirect, Rule
-from werkzeug.wrappers import Request, Response
-
 from zeropoint import __version__, handlers, handlers_events, handlers_v2, logs, one_url, responses
 from zeropoint.errors import (
-    MalformedError,
     MethodNotAllowedError,
     ModelUnavailableError,
-    RouteNotFoundError,
     ServerError,
     UnavailableError,
     UnsupportedMediaError,
@@ -21,10 +15,10 @@ from zeropoint.errors import (
 )
 from zeropoint.logs import log
 from zeropoint.protocols import Body, Protocol, bigquery, native, open_inference
-from zeropoint.route import Route, gives
+from zeropoint.route import Route, Routes, gives
 from zeropoint.serving import Serving
 from zeropoint.settings import Settings
-from zeropoint.timing import ColdStart
+from zeropoint.wsgi import Request, Response
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
@@ -37,18 +31,15 @@ class App:
     """The function behind every route.
 
     Args:
-        settings: Where the models are, and the limits.
-        cold_start: When the process began.
+        serving: What the handlers share.
     """
 
-    def __init__(self, settings: Settings, cold_start: ColdStart) -> None:
-        self._serving = Serving(settings, cold_start)
-        self._metrics = self._serving.metrics
-        routes = table(settings)
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._metrics = serving.metrics
+        routes = table(serving.settings)
         self._by_path = {route.path: route for route in routes if route.method == "POST"}
-        rules = [Rule(route.path, endpoint=route, methods=[route.method]) for route in routes]
-        # Bound once: no route depends on a request's host or scheme.
-        self._match = Map(rules, strict_slashes=False, merge_slashes=False).bind("").match
+        self._match = Routes(routes).match
 
     def start(self) -> None:
         """Begins to load the default model; called where requests will be served."""
@@ -60,23 +51,22 @@ class App:
 
     def __call__(self, request: Request) -> Response:
         """Answers one request; it never raises."""
-        headers = request.headers
-        logs.follow(headers.get("traceparent", ""), headers.get("x-cloud-trace-context", ""))
+        logs.follow(request.header("traceparent"), request.header("x-cloud-trace-context"))
         self._metrics.began()
         route: Route | None = None
         try:
-            route, arguments = self._match(request.path, request.method)
-            if headers.get("content-encoding", "identity") != "identity":
+            route, arguments = self._match(request.method, request.path)
+            if request.header("content-encoding", "identity") != "identity":
                 raise UnsupportedMediaError("expected a body without a content encoding, got one")
             if route is ROOT:
                 route = self._by_path[one_url.path_of(request, self._serving.settings)]
             response = route.handler(self._serving, request, route.protocol, **arguments)
         except Exception as error:
             response = self.refuse(error, route.protocol if route else shape_of(request.path))
-        self._metrics.ended(route.path if route else "none", response.status_code)
-        request_id = headers.get("x-request-id", "")
+        self._metrics.ended(route.path if route else "none", response.status)
+        request_id = request.header("x-request-id")
         if _REQUEST_ID.fullmatch(request_id):
-            response.headers["X-Request-Id"] = request_id
+            response = response.having("X-Request-Id", request_id)
         return response
 
     def refuse(self, error: Exception, protocol: Protocol = native) -> Response:
@@ -85,8 +75,6 @@ class App:
         An error that is not of Zeropoint's own is our fault: logged with its trace, told without
         detail.
         """
-        if isinstance(error, exceptions.HTTPException):
-            error = _own(error)
         if not isinstance(error, ZeropointError) or error.status == 500:
             log.error("internal error: %s", error, exc_info=error)
             error = ServerError(_OUR_FAULT)
@@ -167,15 +155,3 @@ def table(settings: Settings) -> list[Route]:
     if settings.aip_predict_route:
         found.append(Route("POST", settings.aip_predict_route, handlers.predict))
     return found
-
-
-def _own(error: exceptions.HTTPException) -> ZeropointError:
-    """Returns our error for one of Werkzeug's, whose text may hold parts of the request."""
-    if isinstance(error, exceptions.MethodNotAllowed):
-        methods = tuple(sorted(error.valid_methods or ()))
-        return MethodNotAllowedError(f"expected the method {' or '.join(methods)}", methods)
-    if isinstance(error, exceptions.NotFound | RequestRedirect):
-        return RouteNotFoundError("expected a route of this server (GET / lists them)")
-    if error.code is not None and 400 <= error.code < 500:
-        return MalformedError("expected a whole HTTP request, got a broken one")
-    return ServerError(_OUR_FAULT)

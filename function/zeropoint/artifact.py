@@ -8,7 +8,6 @@ digests, written beside and moved in, so that no reader meets half a file.
 import hashlib
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -131,6 +130,8 @@ class BucketRepository:
                 return _verified(path, file, place)
             except ArtifactError:  # damaged since: fetch it again, over this one
                 pass
+        import tempfile  # here: of a folder of this machine nothing is kept
+
         try:
             self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache) as folder:

@@ -7,11 +7,12 @@ bounded, the models used least recently make room, each when its last call has e
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from zeropoint import loader
+from zeropoint import loader, malloc
 from zeropoint.artifact import Artifact, Repository
 from zeropoint.errors import (
     ModelNotFoundError,
@@ -28,6 +29,7 @@ BUNDLED = "efficientnet-lite0"
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 _NAMES_KEPT_S = 30.0
+_EXIT_S = 5.0
 
 
 class Catalog:
@@ -50,6 +52,8 @@ class Catalog:
         self._slots: dict[str, Slot] = {}
         self._memory = Memory(settings.max_loaded_bytes, self._metrics)
         self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()  # those that load
+        weakref.finalize(self, _wait, self._threads)
         self._names: tuple[float, list[str]] = (float("-inf"), [])
 
     def names(self) -> list[str]:
@@ -182,8 +186,10 @@ class Catalog:
             target=self._load, args=(name, slot, done), name=f"load {name}", daemon=True
         )
         try:
+            self._threads.add(thread)
             thread.start()
         except RuntimeError as error:  # the system has no more threads
+            self._threads.discard(thread)
             self._failed(name, slot, error)
             done.set()
         return done
@@ -199,12 +205,14 @@ class Catalog:
                     self._settings,
                     lambda size_bytes: self._memory.room(slot, size_bytes, timeout_s),
                 )
+                malloc.trim()
                 self._memory.keep(slot, model)
                 self._metrics.loaded(name, "ready")
         except Exception as error:
             self._failed(name, slot, error)
         finally:
             done.set()
+            self._threads.discard(threading.current_thread())
 
     def _failed(self, name: str, slot: Slot, error: Exception) -> None:
         """Notes and logs why a load failed, and when it may be tried again."""
@@ -244,3 +252,10 @@ class Catalog:
             "expected ZEROPOINT_MODEL to name the default model:"
             f" {self._repository.location} has {len(names)} models"
         )
+
+
+def _wait(threads: set[threading.Thread]) -> None:
+    """Waits for loads as the process ends; one within ONNX Runtime would abort it."""
+    for thread in [*threads]:
+        if thread is not threading.current_thread():
+            thread.join(_EXIT_S)

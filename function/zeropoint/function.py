@@ -5,64 +5,75 @@ here; a forked worker begins to load as it begins to serve, and a server that do
 its first request.
 """
 
+import gc
 import os
-import sys
 from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Request, Response
-
-from zeropoint import logs, settings
 from zeropoint.app import App, shape_of
-from zeropoint.errors import SettingsError
-from zeropoint.logs import log
-from zeropoint.timing import ColdStart
+from zeropoint.errors import (
+    MalformedError,
+    MethodNotAllowedError,
+    RouteNotFoundError,
+    ServerError,
+    ZeropointError,
+)
+from zeropoint.start import start
+from zeropoint.wsgi import Request, Response
 
 if TYPE_CHECKING:
+    import flask
+    import werkzeug
     from cloudevents.http import CloudEvent
-
-_EX_CONFIG = 78  # of sysexits.h
-
-
-def _create() -> App:
-    cold_start = ColdStart()
-    logs.setup(settings.Settings())
-    try:
-        chosen = settings.from_environment()
-        logs.setup(chosen)
-        if chosen.logging == "cloud":
-            from zeropoint import cloud_logs
-
-            cloud_logs.attach(chosen)
-        for name in settings.unknown():
-            log.warning("%s is no setting of Zeropoint (zeropoint settings lists them)", name)
-        return App(chosen, cold_start)
-    except SettingsError as error:
-        log.critical("%s", error)
-        sys.exit(_EX_CONFIG)
+    from werkzeug.exceptions import HTTPException
 
 
 def _adopt() -> None:
     """Gives the framework's own refusals, as of /favicon.ico, the shape of their path."""
     import flask
+    from werkzeug.exceptions import HTTPException
 
-    def refuse(error: Exception) -> Response:
-        return app.refuse(error, shape_of(flask.request.path))
+    def refuse(error: Exception) -> "werkzeug.Response":
+        own = _own(error) if isinstance(error, HTTPException) else error
+        return _framework(app.refuse(own, shape_of(flask.request.path)))
 
     if flask.has_app_context():
         for kind in (HTTPException, 500):
             flask.current_app.register_error_handler(kind, refuse)
 
 
-app = _create()
+def _own(error: "HTTPException") -> ZeropointError:
+    """Returns our error for one of the framework's, whose text may hold parts of the request."""
+    if error.code == 405:
+        allowed = tuple(sorted(getattr(error, "valid_methods", None) or ()))
+        return MethodNotAllowedError(f"expected the method {' or '.join(allowed)}", allowed)
+    if error.code == 404:
+        return RouteNotFoundError("expected a route of this server (GET / lists them)")
+    if error.code is not None and 400 <= error.code < 500:
+        return MalformedError("expected a whole HTTP request, got a broken one")
+    return ServerError("an error of this server, which its log tells")
+
+
+def _framework(response: Response) -> "werkzeug.Response":
+    """Returns a response as the framework has it.
+
+    It is an iterator, as functions-framework reads the whole request body, however large, before
+    it sends a response that is none; on a refused body that reading would fail again.
+    """
+    from werkzeug import Response as Streamed
+
+    headers = list(response.headers.items())
+    return Streamed(iter([response.body]), response.status, headers)
+
+
+app = App(start(load=False))
+gc.freeze()  # what was imported is shared by the forked workers, untouched
 os.register_at_fork(after_in_child=app.start)
-if "flask" in sys.modules:  # which zeropoint serve is quicker without
-    _adopt()
+_adopt()
 
 
-def predict(request: Request) -> Response:
+def predict(request: "flask.Request") -> "werkzeug.Response":
     """Answers one HTTP request."""
-    return app(request)
+    return _framework(app(Request(request.environ)))
 
 
 def on_event(event: "CloudEvent") -> None:

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import msgspec
-from werkzeug.wrappers import Request, Response
 
 from zeropoint import responses
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
@@ -12,6 +11,7 @@ from zeropoint.memory import PROVEN, State
 from zeropoint.protocols import Body, Protocol
 from zeropoint.route import gives
 from zeropoint.serving import Serving
+from zeropoint.wsgi import Request, Response
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]

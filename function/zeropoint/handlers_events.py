@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from werkzeug.wrappers import Request, Response
-
 from zeropoint import responses
 from zeropoint.errors import ClientError, UnavailableError
 from zeropoint.events import Event, cloudevent, pubsub
@@ -12,6 +10,7 @@ from zeropoint.events.delivery import Receipt
 from zeropoint.protocols import Protocol, read_body
 from zeropoint.route import gives
 from zeropoint.serving import Serving
+from zeropoint.wsgi import Request, Response
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
@@ -54,7 +53,7 @@ def _taken(
     body = b""
     try:
         body = read_body(request, serving.settings)
-        event = decode({key.lower(): value for key, value in request.headers.items()}, body)
+        event = decode(request.headers(), body)
     except ClientError as error:
         return responses.of_json(serving.deliveries.refuse_body(error, body))
     return responses.of_json(serving.deliveries.accept(event))

@@ -3,7 +3,6 @@
 import time
 
 import msgspec
-from werkzeug.wrappers import Request, Response
 
 from zeropoint import __version__, handlers, responses, tasks
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
@@ -12,6 +11,7 @@ from zeropoint.protocols import Protocol, open_inference, v2_tensors
 from zeropoint.protocols.v2_tensors import TensorMetadata
 from zeropoint.route import gives
 from zeropoint.serving import Serving
+from zeropoint.wsgi import Request, Response
 
 
 class ServerLive(msgspec.Struct):

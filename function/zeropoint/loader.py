@@ -70,12 +70,10 @@ def load(
         UnavailableError: the repository is away.
     """
     timings = Timings()
-    with timings.measure("imports"):
-        from zeropoint import session
     with timings.measure("read"):
         artifact = Artifact(repository, name)
-    able = hardware.features() | session.providers() if artifact.manifest.variant else frozenset()
-    *better, last = _choices(artifact.manifest, variant, able)
+    tasks.prefetch(artifact)  # imported while the file is read and its session is built
+    *better, last = _choices(artifact.manifest, variant)
     for choice in better:
         try:
             return _loaded(artifact, choice, settings, room, timings)
@@ -84,8 +82,14 @@ def load(
     return _loaded(artifact, last, settings, room, timings)
 
 
-def _choices(manifest: Manifest, variant: str, able: frozenset[str]) -> list[_Choice]:
+def _choices(manifest: Manifest, variant: str) -> list[_Choice]:
     """Returns the files that may be loaded, the best first."""
+    wanted = {word for one in manifest.variant for word in one.requires}
+    able = hardware.features() if wanted else frozenset()
+    if any(word.endswith(PROVIDER) for word in wanted):
+        from zeropoint import session
+
+        able |= session.providers()
     found = [
         _Choice(one.name, one.file, Use(_providers(one), one.threads, one.alone))
         for one in manifest.variant
@@ -111,6 +115,8 @@ def _loaded(
         path = artifact.fetch(choice.file)
         external_data.refuse(path)
         verified = _signature(path)
+    with timings.measure("imports"):
+        from zeropoint import session  # noqa: F401 - measured here, used by `build`
     with room(path.stat().st_size):
         with timings.measure("session"):
             model = build(artifact, path, settings, choice.use)

@@ -1,6 +1,5 @@
 """Room for models: where it is bounded, the least recently used one goes, never one in use."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -13,8 +12,6 @@ from zeropoint.metrics import Busy, Metrics
 from zeropoint.model import Model
 
 State = Literal["absent", "loading", "ready", "evicted", "failed"]
-_M_MMAP_THRESHOLD = -3  # of mallopt(3)
-_LARGE_BYTES = 1024 * 1024
 PROVEN: tuple[State, ...] = ("ready", "evicted")  # it gave its known answer in this process
 
 
@@ -60,8 +57,6 @@ class Memory:
         self._changed = threading.Condition(threading.Lock())
         self._slots: list[Slot] = []  # those with room of their own
         self._loading = False
-        if max_bytes:
-            _map_large_blocks()
 
     def claim(self, slot: Slot, deadline_s: float) -> None:
         """Counts a user of a model, in memory or not yet; it is not evicted meanwhile.
@@ -168,15 +163,3 @@ class Memory:
             batcher = model.batcher
             name, requests = model.manifest.name, model.admission.requests
             yield Busy(name, size_bytes, requests, batcher.passes, batcher.rows)
-
-
-def _map_large_blocks() -> None:
-    """Has the GNU allocator give a model's memory back to the system when the model goes.
-
-    It keeps large blocks otherwise, once the first was freed, in the arena of the thread that
-    asked for them, and the process grows to several times the models that are in it.
-    """
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError):  # another allocator
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)

@@ -2,11 +2,11 @@
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
-from werkzeug.wrappers import Request
 
 from zeropoint.events import cloudevent, pubsub
 from zeropoint.protocols import read_body, strict_json
 from zeropoint.settings import Settings
+from zeropoint.wsgi import Request
 
 # Of the routes that are told apart.
 PATHS = ("/predict", "/bigquery", "/events", "/pubsub")
@@ -29,12 +29,12 @@ def path_of(request: Request, settings: Settings) -> str:
     Raises:
         BodyTooLargeError: the body is over ``ZEROPOINT_MAX_BODY_BYTES``.
     """
-    headers = {key.lower(): value for key, value in request.headers.items()}
-    if cloudevent.is_event(headers, request.mimetype):
+    headers = request.headers()
+    if cloudevent.is_event(headers, request.media_type):
         return "/events"
     if pubsub.is_unwrapped(headers):
         return "/pubsub"
-    if strict_json.is_json(request.mimetype):
+    if strict_json.is_json(request.media_type):
         try:
             keys = msgspec.json.decode(read_body(request, settings), type=_Keys)
         except msgspec.DecodeError:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from werkzeug.wrappers import Response
-
 from zeropoint.protocols import Body, strict_json
+from zeropoint.wsgi import Response
 
 
 def of_json(value: Any) -> Response:
@@ -14,11 +13,7 @@ def of_json(value: Any) -> Response:
 
 
 def of_body(body: Body, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Returns an answer with a protocol's body.
-
-    It is an iterator, as functions-framework reads the whole request body, however large, before
-    it sends a response that is none; on a refused body that reading would fail again.
-    """
+    """Returns an answer with a protocol's body."""
     fields = {
         "Content-Type": body.media_type,
         "Content-Length": str(len(body.data)),
@@ -26,4 +21,4 @@ def of_body(body: Body, status: int = 200, headers: Mapping[str, str] | None = N
         **body.headers,
         **(headers or {}),
     }
-    return Response(iter([body.data]), status, list(fields.items()))
+    return Response(status, fields, body.data)

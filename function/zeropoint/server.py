@@ -4,7 +4,9 @@ Its main thread reads requests and writes answers of any number of connections, 
 pool answers each request once it is whole: a caller who never finishes a request holds no thread.
 """
 
+import gc
 import signal
+import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
@@ -14,7 +16,6 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ErrorTask
 from waitress.utilities import InternalServerError, RequestEntityTooLarge
-from werkzeug.wrappers import Request, Response
 
 from zeropoint.app import App, shape_of
 from zeropoint.errors import (
@@ -25,6 +26,7 @@ from zeropoint.errors import (
     ZeropointError,
 )
 from zeropoint.settings import Settings
+from zeropoint.wsgi import Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -39,7 +41,7 @@ def serve(app: App, settings: Settings, host: str, port: int) -> None:
     """Answers requests until SIGTERM or Ctrl-C; what is being answered then is answered.
 
     Args:
-        app: The function; it begins to load its default model.
+        app: The function.
         settings: The limits.
         host: Address to listen on.
         port: Port to listen on.
@@ -49,15 +51,15 @@ def serve(app: App, settings: Settings, host: str, port: int) -> None:
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        return app(Request(environ))(environ, start_response)
+        request = Request(environ)
+        return app(request).send(request.method, start_response)
 
     threads = _Threads(settings.max_queue + _SPARE_THREADS)
     try:
         server = create_server(
             answer,
             _dispatcher=threads,
-            host=host,
-            port=port,
+            sockets=[_bound(host, port)],
             ident=None,
             asyncore_use_poll=True,  # select() fails at 1024 connections
             connection_limit=_CONNECTIONS,
@@ -75,11 +77,25 @@ def serve(app: App, settings: Settings, host: str, port: int) -> None:
         raise SystemExit
 
     signal.signal(signal.SIGTERM, stop)
-    app.start()
+    gc.freeze()  # what was imported stays
+    gc.enable()
     try:
         server.run()  # which ends at SystemExit and KeyboardInterrupt
     finally:
         server.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Returns a socket that nothing listens to yet; Waitress's own take longer to look it up."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _most_bytes(max_body_bytes: int) -> int:
@@ -108,15 +124,13 @@ def _channel_class(app: App, settings: Settings) -> type[HTTPChannel]:
 
         def execute(self) -> None:
             path: Any = getattr(self.request, "path", "")
-            response: Response = app.refuse(
-                _own(self.request.error, settings.max_body_bytes), shape_of(path)
-            )
-            body = response.get_data()
-            self.status = response.status
-            self.response_headers.extend(response.headers.items())
+            error = _own(self.request.error, settings.max_body_bytes)
+            response = app.refuse(error, shape_of(path))
             self.set_close_on_finish()
-            self.content_length = len(body)
-            self.write(body)
+            self.content_length = len(response.body)
+            self.status = response.status_line
+            self.response_headers.extend(response.headers.items())
+            self.write(response.body)
 
     class Channel(HTTPChannel):  # type: ignore[misc]
         """A connection."""

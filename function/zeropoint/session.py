@@ -39,6 +39,12 @@ BAKED = "zeropoint.baked"
 PIXELS = "zeropoint.pixels"
 _MAPS = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 
+# One arena for the passes of all models, which grows by what is asked for, not by powers of two.
+ort.create_and_register_allocator(
+    ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT),
+    ort.OrtArenaCfg({"arena_extend_strategy": 1}),
+)
+
 
 def providers() -> frozenset[str]:
     """Returns the execution providers that this build of ONNX Runtime has."""
@@ -65,6 +71,11 @@ class Session:
         # A thread that spins while it waits for work is billed as if it worked.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        # The shared arena, and no plan of a pass, which would be a second copy of its memory; but
+        # weights outside, as they leave with the model.
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         metadata = protobuf.metadata(path)
         if BAKED in metadata:  # optimised already, which takes most of a start
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

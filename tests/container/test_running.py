@@ -129,4 +129,4 @@ def test_the_cold_start_is_told(tag: str, root: Path) -> None:
         label_of(f"{service.url}/predict")
         (record,) = [one for one in service.records() if one["message"] == "cold start"]
     phases: dict[str, Any] = record["cold_start_ms"]
-    assert list(phases) == ["process", "imports", "read", "session", "check", "first", "total"]
+    assert list(phases) == ["process", "read", "imports", "session", "check", "first", "total"]

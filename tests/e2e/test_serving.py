@@ -19,8 +19,8 @@ from tiny_models import picture, sha256, write_colour_model
 BUNDLED = ROOT / "model_artifacts" / "efficientnet-lite0"
 COLD_PHASES = [
     "cold-process",
-    "cold-imports",
     "cold-read",
+    "cold-imports",
     "cold-session",
     "cold-check",
     "cold-first",

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -59,7 +58,7 @@ def test_what_names_no_sink_is_told_with_the_three_forms(results: str) -> None:
 def test_without_a_setting_results_go_to_a_private_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     sink = open_sink(Settings())
     assert list(tmp_path.iterdir()) == []
     assert sink.put("a.json", b"data", {})

@@ -24,7 +24,7 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 @click.command("bench")
-@click.argument("model", default="", metavar="[MODEL]")
+@click.option("--model", default="", help="The model's name; by default the default model.")
 @click.option(
     "--input",
     "file",
@@ -77,11 +77,10 @@ def command(
     memory_mib: int,
     as_json: bool,
 ) -> None:
-    """Measure MODEL behind its server on this machine, and what it costs on Cloud Run.
+    """Measure a model behind its server on this machine, and what it costs on Cloud Run.
 
     Fresh processes of zeropoint serve tell the cold start; the last of them is then asked by one
-    caller, and by several. Without MODEL, the default model. A FILE is read as an upload is; of
-    several instances each is a request.
+    caller, and by several. A FILE is read as an upload is; of several instances each is a request.
 
     The server has as many processors of this machine as --cpu says, its callers have the others.
     """

@@ -3,7 +3,7 @@
 import click
 
 import zeropoint
-from zeropoint import settings
+from zeropoint.serving import Serving
 
 
 @click.command("serve")
@@ -11,12 +11,13 @@ from zeropoint import settings
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port; by default AIP_HTTP_PORT, PORT or 8080."
 )
-def command(host: str, port: int | None) -> None:
+@click.pass_obj
+def command(serving: Serving, host: str, port: int | None) -> None:
     """Serve the models over HTTP, in one process with threads."""
-    from zeropoint.function import app
+    from zeropoint.app import App
     from zeropoint.server import serve
 
-    chosen = settings.from_environment()
-    port = port or chosen.aip_http_port or chosen.port
+    settings = serving.settings
+    port = port or settings.aip_http_port or settings.port
     click.echo(f"zeropoint {zeropoint.__version__} at http://{host}:{port}", err=True)
-    serve(app, chosen, host, port)
+    serve(App(serving), settings, host, port)

@@ -8,14 +8,13 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from werkzeug.wrappers import Request
-
 from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
 from zeropoint.instances import Instance
 from zeropoint.model import Answer
 from zeropoint.protocols import strict_json
 from zeropoint.settings import Settings
 from zeropoint.tensors import Tensors
+from zeropoint.wsgi import Request
 
 
 class Call(NamedTuple):
@@ -62,8 +61,7 @@ def read_body(request: Request, settings: Settings) -> bytes:
         MalformedError: there is none.
     """
     limit = settings.max_body_bytes
-    request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there
-    body = b"" if (request.content_length or 0) > limit else request.get_data()
+    body = b"" if (request.content_length or 0) > limit else request.body(limit + 1)
     if (request.content_length or len(body)) > limit:
         raise BodyTooLargeError(f"expected a body of at most {limit} bytes, got more")
     if not body:

@@ -10,7 +10,6 @@ those (https://cloud.google.com/bigquery/docs/remote-functions).
 from typing import Any
 
 import msgspec
-from werkzeug.wrappers import Request
 
 from zeropoint.errors import MalformedError, UnsupportedMediaError, ZeropointError
 from zeropoint.instances import NULL, Instance
@@ -18,6 +17,7 @@ from zeropoint.model import Answer
 from zeropoint.protocols import Body, Call, read_body, strict_json
 from zeropoint.protocols.description import Description, Offer, any_of, object_of
 from zeropoint.settings import Settings
+from zeropoint.wsgi import Request
 
 
 class Document(msgspec.Struct, rename="camel"):
@@ -35,7 +35,7 @@ def decode(request: Request, settings: Settings) -> Call:
         MalformedError: it is not such a document.
         BodyTooLargeError: it is over ``ZEROPOINT_MAX_BODY_BYTES``.
     """
-    if not strict_json.is_json(request.mimetype):
+    if not strict_json.is_json(request.media_type):
         raise UnsupportedMediaError("expected the media type application/json, got another")
     document = strict_json.decode(read_body(request, settings), Document)
     context = document.user_defined_context

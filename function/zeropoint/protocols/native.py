@@ -4,16 +4,11 @@
 ``{"predictions": [...], "model": "…", "version": "…", "digest": "sha256:…"}``
 """
 
-import io
-from typing import IO, Any, cast
+from typing import Any
 
 import msgspec
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import MultiPartParser
-from werkzeug.wrappers import Request
 
-from zeropoint.errors import BodyTooLargeError, MalformedError, ZeropointError
+from zeropoint.errors import MalformedError, ZeropointError
 from zeropoint.instances import Blob
 from zeropoint.model import Answer
 from zeropoint.protocols import Body, Call, csv_rows, read_body, strict_json
@@ -28,8 +23,8 @@ from zeropoint.protocols.description import (
     told,
 )
 from zeropoint.settings import Settings
+from zeropoint.wsgi import Request
 
-_Files = list[tuple[str, FileStorage]]
 _FORM = "multipart/form-data"
 
 
@@ -50,11 +45,13 @@ def decode(request: Request, settings: Settings) -> Call:
         BodyTooLargeError: the body is over ``ZEROPOINT_MAX_BODY_BYTES``, or a form's files or the
             rows of CSV are over ``ZEROPOINT_MAX_INSTANCES``.
     """
-    media_type = request.mimetype
+    media_type = request.media_type
     body = read_body(request, settings)
     if media_type == _FORM:
-        boundary = request.mimetype_params.get("boundary", "")
-        return Call(_files(body, boundary, settings.max_instances), _query(request))
+        from zeropoint.protocols import form  # and Werkzeug's parser: not on the way to others
+
+        files = form.decode(body, request.content_type, settings.max_instances)
+        return Call(files, _query(request))
     if strict_json.is_json(media_type):
         document = strict_json.decode(body, Document)
         parameters = _query(request)
@@ -150,42 +147,10 @@ def _file_example(media_type: str, example: Any) -> dict[str, Any]:
     return {"value": example}
 
 
-def _files(body: bytes, boundary: str, max_parts: int) -> list[Blob]:
-    """Returns the files of a form in the order in which they were sent."""
-    if not boundary:
-        raise MalformedError("expected a boundary in the content type of a form, got none")
-    parser = MultiPartParser(
-        stream_factory=_in_memory,
-        max_form_memory_size=len(body),
-        max_form_parts=max_parts,
-        cls=cast(Any, list),  # keeps the order across names, which a MultiDict does not
-    )
-    try:
-        _, parsed = parser.parse(io.BytesIO(body), boundary.encode("ascii"), len(body))
-    except RequestEntityTooLarge:
-        raise BodyTooLargeError(f"expected at most {max_parts} parts in a form, got more") from None
-    except ValueError:
-        raise MalformedError("expected a form of multipart/form-data, got a broken one") from None
-    files = cast(_Files, parsed)
-    if not files:
-        raise MalformedError("expected a form with at least one file, got none")
-    return [Blob(file.read(), file.mimetype) for _, file in files]
-
-
-def _in_memory(
-    total_content_length: int | None,
-    content_type: str | None,
-    filename: str | None,
-    content_length: int | None = None,
-) -> IO[bytes]:
-    """Keeps a form's file in memory: the body's size is bounded, and a disk may be read-only."""
-    return io.BytesIO()
-
-
 def _query(request: Request) -> dict[str, Any]:
     """Returns the query's parameters: as JSON where they are, else as text."""
     found: dict[str, Any] = {}
-    for key, text in request.args.items(multi=True):
+    for key, text in request.query():
         if key in found:
             raise MalformedError("expected each parameter of the query once, got one again")
         try:

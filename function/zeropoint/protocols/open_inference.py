@@ -12,7 +12,6 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from werkzeug.wrappers import Request
 
 from zeropoint.errors import (
     BodyTooLargeError,
@@ -28,6 +27,7 @@ from zeropoint.protocols import Body, Call, read_body, strict_json, v2_tensors
 from zeropoint.protocols.description import Description, Offer, inline, object_of
 from zeropoint.settings import Settings
 from zeropoint.tensors import Tensors
+from zeropoint.wsgi import Request
 
 # The task's face, as metadata gives tensors.
 INSTANCES = v2_tensors.TensorMetadata("instances", v2_tensors.BYTES, [-1])
@@ -89,12 +89,12 @@ def decode(request: Request, settings: Settings) -> Call:
             ``ZEROPOINT_MAX_INSTANCES``.
         InvalidError: parameters beside raw tensors.
     """
-    if request.mimetype not in ("", _BINARY) and not strict_json.is_json(request.mimetype):
+    if request.media_type not in ("", _BINARY) and not strict_json.is_json(request.media_type):
         raise UnsupportedMediaError(
             f"expected the content type {strict_json.MEDIA_TYPE} or {_BINARY}, got another"
         )
     body = read_body(request, settings)
-    length = _json_length(request.headers.get(_HEADER), len(body))
+    length = _json_length(request.header(_HEADER), len(body))
     document = strict_json.decode(body[:length], Document)
     parameters = document.parameters or {}
     binary = _flag(parameters.pop("binary_data_output", False), "binary_data_output")
@@ -171,9 +171,9 @@ def _element(example: Any) -> str:
     return example if isinstance(example, str) else strict_json.encode(example).decode()
 
 
-def _json_length(header: str | None, body_length: int) -> int:
+def _json_length(header: str, body_length: int) -> int:
     """Returns how many bytes of the body are JSON."""
-    if header is None:
+    if not header:
         return body_length
     if not _LENGTH.fullmatch(header) or int(header) > body_length:
         raise MalformedError(f"{_HEADER}: expected a number of bytes that the body has")

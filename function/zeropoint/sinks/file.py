@@ -10,7 +10,6 @@ this and is told as unavailable; for a bucket there is ``gs://``.
 import contextlib
 import os
 import re
-import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,7 +133,7 @@ class FileSink:
 
 
 def _write(path: Path, record: bytes) -> bool:
-    part = path.with_name(f".zeropoint-{os.getpid()}-{secrets.token_hex(8)}.part")
+    part = path.with_name(f".zeropoint-{os.getpid()}-{os.urandom(8).hex()}.part")
     try:
         with part.open("xb") as file:
             file.write(record)

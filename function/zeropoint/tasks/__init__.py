@@ -5,6 +5,7 @@ is imported when the first model of its kind is asked for.
 """
 
 import importlib
+import threading
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -83,6 +84,12 @@ class Task(Protocol):
         Raises:
             InvalidError: a parameter does not fit this model.
         """
+
+
+def prefetch(artifact: Artifact) -> None:
+    """Begins to import the module of an artifact's task, in a thread of its own."""
+    if name := TASKS.get(artifact.manifest.task):
+        threading.Thread(target=importlib.import_module, args=(name,), daemon=True).start()
 
 
 def create(
