@@ -39,6 +39,18 @@ COPY function LICENSE /app/
 RUN chmod -R u=rwX,go=rX /app && \
     python -m compileall -q --invalidation-mode unchecked-hash /app
 
+# What the image is made of, told in CycloneDX: from a stage whose tools stay behind.
+FROM ${BASE} AS sbom
+COPY requirements/sbom.txt deploy/sbom.py /
+RUN python -m venv --without-pip /opt/sbom && \
+    python -m pip --python /opt/sbom --disable-pip-version-check --no-input install --quiet \
+        --no-cache-dir --no-compile --only-binary=:all: --require-hashes --requirement /sbom.txt
+COPY --from=packages /opt/venv /opt/venv
+COPY --from=models /chosen /chosen
+COPY --from=code /app/zeropoint/__init__.py /
+RUN version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' /__init__.py) && \
+    /opt/sbom/bin/python /sbom.py "$version" /opt/venv/bin/python /chosen > /sbom.cdx.json
+
 FROM ${BASE}
 # The base comes without bytecode of the standard library, which each cold start would make anew,
 # as it may not write it; and with pip.
@@ -51,6 +63,7 @@ WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=models /chosen /app/model_artifacts
 COPY --from=code /app /app
+COPY --from=sbom /sbom.cdx.json /app/
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \

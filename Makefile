@@ -5,12 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help serve test soak bench bench-quick image models models-report lint format lock clean
+.PHONY: help serve test conformance fuzz soak bench bench-quick image models models-report lint format lock clean
 
 help:
 	@echo "make serve          serve the bundled models at http://localhost:$(PORT)"
 	@echo "make test           run all tests"
-	@echo "make soak           five minutes of random calls to more models than there is memory for"
+	@echo "make conformance    the 40 cases of docs/guides/reliability.md, and a table of them"
+	@echo "make fuzz           broken input to every decoder, fifty times as much as the tests have"
+	@echo "make soak           ten minutes of every kind of request, and ten times too much for a minute"
 	@echo "make bench          measure the function beside the floor and its peers, and what batches gain"
 	@echo "make bench-quick    the same beside the floor only, in two minutes"
 	@echo "make image          build the container image with docker"
@@ -25,10 +27,19 @@ serve: $(VENV)/run.stamp
 	$(BIN)/zeropoint serve --port $(PORT)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+conformance: $(VENV)/dev.stamp
+	ZEROPOINT_CONFORMANCE=full $(BIN)/pytest --numprocesses auto --dist worksteal tests/conformance
+
+fuzz: $(VENV)/dev.stamp
+	ZEROPOINT_FUZZ_TIMES=50 $(BIN)/pytest --numprocesses auto --dist worksteal tests/fuzz
 
 soak: $(VENV)/dev.stamp
-	ZEROPOINT_SOAK_S=300 $(BIN)/pytest --capture=no tests/e2e/test_many_models.py
+	ZEROPOINT_SOAK_S=600 $(BIN)/pytest --capture=no tests/soak
 
 models: $(VENV)/dev.stamp
 	$(BIN)/python model_artifacts/recipes/build.py
@@ -67,12 +78,13 @@ lock: $(VENV)/dev.stamp
 	    UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal \
 	        --python-version 3.11 --generate-hashes --no-emit-index-url $${file#*:} \
 	        --output-file $${file%%:*} pyproject.toml || exit 1; done
-	echo 'setuptools>=80' | UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
-	    --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --output-file requirements/build.txt -
+	for file in build.txt:"pip setuptools>=80" sbom.txt:"cyclonedx-bom>=7"; do \
+	    printf '%s\n' $${file#*:} | UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
+	        --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	        --output-file requirements/$${file%%:*} - || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist function/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist function/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -80,7 +92,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.stamp: $(VENV)/bin/python pyproject.toml function/requirements.txt requirements/build.txt
-	$(PIP) --require-hashes --requirement function/requirements.txt --requirement requirements/build.txt
+	$(PIP) --require-hashes --requirement requirements/build.txt
+	$(PIP) --require-hashes --requirement function/requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -39,12 +39,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Returns an environment with nothing of the caller's but the path and ``settings``."""
+def environment(
+    home: Path, settings: Mapping[str, str] | None = None, measured: bool = True
+) -> dict[str, str]:
+    """Returns an environment with nothing of the caller's but the path and ``settings``.
+
+    Args:
+        home: The process's own.
+        settings: Other variables.
+        measured: Whether its coverage is, where that of the tests is.
+    """
+    coverage = [name for name in os.environ if name.startswith("COVERAGE_")] if measured else []
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **{name: os.environ[name] for name in coverage},
         **(settings or {}),
     }
 

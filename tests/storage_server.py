@@ -24,14 +24,16 @@ import base64
 import contextlib
 import hashlib
 import json
+import random
 import re
 import socket
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import google_crc32c
@@ -73,9 +75,14 @@ class _Upload(NamedTuple):
     received: bytearray
 
 
+# What becomes of an answer: it is sent, or half of it, and then the connection ends, or nothing.
+_Sent = Literal["whole", "cut", "hanging"]
+
+
 class _Fault(NamedTuple):
     what: str
-    status: int | None  # None: cut the answer short.
+    status: int = 0  # to answer; 0: it is carried out
+    sent: _Sent = "whole"
 
 
 class StorageServer:
@@ -84,16 +91,20 @@ class StorageServer:
     Attributes:
         url: Where it listens, as `STORAGE_EMULATOR_HOST` wants it.
         requests: The method and the path, unquoted and without query, of each request so far.
+        writes: How often each object was written, by its bucket and name.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str]] = []
+        self.writes: Counter[tuple[str, str]] = Counter()
         self._lock = threading.RLock()
         self._buckets: dict[str, dict[str, _Object]] = {}
         self._uploads: dict[str, _Upload | _Answer] = {}  # The answer, once it's finished.
         self._generation = 0
         self._faults: list[_Fault] = []
-        self._stall = 0.0
+        self._stall = ("", 0.0)
+        self._share = 0.0
+        self._chance = random.Random()  # noqa: S311 - which requests fail is no secret
         self._closing = threading.Event()
         self._http = _HTTPServer(self)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -138,16 +149,41 @@ class StorageServer:
     def truncate_next(self, what: str = "") -> None:
         """Carries out the next request (that begins so), sends half the body and hangs up."""
         with self._lock:
-            self._faults.append(_Fault(what, None))
+            self._faults.append(_Fault(what, sent="cut"))
 
-    def stall(self, seconds: float) -> None:
-        """Waits so long before carrying out each request from now on; 0 ends that."""
-        self._stall = seconds
+    def hang_next(self, what: str = "", count: int = 1) -> None:
+        """Carries out the next requests (that begin so), sends half the body and then nothing."""
+        with self._lock:
+            self._faults += [_Fault(what, sent="hanging")] * count
+
+    def stumble(self, share: float, seed: int = 0) -> None:
+        """Has a share of all requests from now on fail: half with 503, half cut short; 0 ends it.
+
+        Those answered with 503 are not carried out, those cut short are.
+        """
+        with self._lock:
+            self._share = share
+            self._chance.seed(seed)
+
+    def mend(self) -> None:
+        """Ends all that was asked for above and below."""
+        with self._lock:
+            self._faults.clear()
+            self._share, self._stall = 0.0, ("", 0.0)
+
+    def stall(self, seconds: float, what: str = "") -> None:
+        """Waits so long before carrying out each request (that begins so) from now on.
+
+        Args:
+            seconds: How long; 0 ends it.
+            what: As for `fail_next`.
+        """
+        self._stall = (what, seconds)
 
     def _answer(
         self, method: str, target: str, headers: Message, body: bytes
-    ) -> tuple[_Answer, bool]:
-        """Carries out one request; also says whether to cut its answer short."""
+    ) -> tuple[_Answer, _Sent]:
+        """Carries out one request; also says what becomes of its answer."""
         url = urlsplit(target)
         path = unquote(url.path)
         with self._lock:
@@ -156,9 +192,13 @@ class StorageServer:
             hit = next((f for f in self._faults if any(s.startswith(f.what) for s in starts)), None)
             if hit:
                 self._faults.remove(hit)
-        self._closing.wait(self._stall)
+            elif self._chance.random() < self._share:
+                hit = self._chance.choice([_Fault("", 503), _Fault("", sent="cut")])
+        what, seconds = self._stall
+        if any(start.startswith(what) for start in starts):
+            self._closing.wait(seconds)
         if hit and hit.status:
-            return _Refusal(hit.status, "The test asked for this.").answer, False
+            return _Refusal(hit.status, "The test asked for this.").answer, "whole"
         try:
             query = dict(parse_qsl(url.query, keep_blank_values=True))
             if unknown := query.keys() - _PARAMETERS:
@@ -169,7 +209,7 @@ class StorageServer:
             answer = refusal.answer
         except (LookupError, ValueError) as error:
             answer = _Refusal(400, f"Malformed request: {error}").answer
-        return answer, hit is not None
+        return answer, hit.sent if hit else "whole"
 
     def _route(
         self, method: str, path: str, query: dict[str, str], headers: Message, body: bytes
@@ -319,6 +359,7 @@ class StorageServer:
             "updated": now,
             **checksums,
         }
+        self.writes[bucket, name] += 1
         self._buckets[bucket][name] = _Object(data, self._generation, resource)
         return _json(resource)
 
@@ -356,15 +397,18 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body := self.rfile.read(length)) < length or "Transfer-Encoding" in self.headers:
             self.close_connection = True
             return
-        answer, cut = self.server.storage._answer(self.command, self.path, self.headers, body)
+        storage = self.server.storage
+        answer, sent = storage._answer(self.command, self.path, self.headers, body)
         self.send_response(answer.status)
         for header, value in answer.headers:
             self.send_header(header, value)
         if answer.status not in (204, 304):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
-        self.close_connection = cut or self.close_connection
+        self.wfile.write(answer.body if sent == "whole" else answer.body[: len(answer.body) // 2])
+        if sent == "hanging":
+            storage._closing.wait()
+        self.close_connection = sent != "whole" or self.close_connection
 
     do_GET = do_POST = do_PUT = do_DELETE = _handle
 

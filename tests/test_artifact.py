@@ -263,6 +263,15 @@ def test_what_cannot_be_opened_is_told(local: LocalRepository, tmp_path: Path, p
         local.fetch("colour", file(path=path))
 
 
+def test_a_manifest_that_cannot_be_read_is_told(local: LocalRepository, tmp_path: Path) -> None:
+    manifest = tmp_path / "models" / "colour" / "model.toml"
+    manifest.unlink()
+    manifest.symlink_to("/proc/self/mem")  # of which the first bytes cannot be read
+    said = r"^colour/model.toml: expected a file that can be read, got Input/output error$"
+    with pytest.raises(ManifestError, match=said):
+        local.manifest("colour")
+
+
 # In a bucket
 
 

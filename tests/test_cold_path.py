@@ -63,7 +63,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", _FIRST_ANSWER, str(CAT)],
         cwd=ROOT,
-        env=environment(home),
+        env=environment(home, measured=False),  # which would be imported too
         capture_output=True,
         text=True,
         timeout=60,

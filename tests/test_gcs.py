@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +68,18 @@ def test_no_more_is_read_than_asked_for(storage: StorageServer, most: int, got: 
     storage.put("bucket", "empty", b"")
     assert gcs.Bucket("bucket").read("a", most) == got
     assert gcs.Bucket("bucket").read("empty", most) == b""
+
+
+@pytest.mark.parametrize(("most", "got"), [(1, b"d"), (4, b"data"), (5, b"data")])
+def test_no_more_is_downloaded_than_asked_for(
+    storage: StorageServer, tmp_path: Path, most: int, got: bytes
+) -> None:
+    storage.put("bucket", "a", b"data")
+    storage.put("bucket", "empty", b"")
+    gcs.Bucket("bucket").download("a", tmp_path / "to", most)
+    assert (tmp_path / "to").read_bytes() == got
+    gcs.Bucket("bucket").download("empty", tmp_path / "to", most)
+    assert (tmp_path / "to").read_bytes() == b""
 
 
 def test_half_an_answer_is_asked_for_again(failing: StorageServer) -> None:
@@ -169,3 +182,24 @@ def test_the_client_is_imported_at_the_first_use_only(tmp_path: Path) -> None:
         timeout=30,
     ).stdout
     assert not {"google.cloud.storage", "google.auth", "requests"} & set(said.split())
+
+
+@pytest.mark.parametrize("fault", ["stall", "hang", "fail"])
+def test_patience_bounds_a_call(failing: StorageServer, fault: str) -> None:
+    failing.put("bucket", "a", b"data" * 999)
+    if fault == "stall":
+        failing.stall(30)
+    elif fault == "hang":
+        failing.hang_next("GET", count=99)
+    else:
+        failing.fail_next("GET", 503, count=99)
+    began_s = time.monotonic()
+    with pytest.raises(UnavailableError):
+        gcs.Bucket("bucket", patience_s=2.0).read("a", 9999)
+    assert time.monotonic() - began_s < 4.0
+
+
+def test_a_disk_that_cannot_be_written_is_not_the_storage_s_fault(storage: StorageServer) -> None:
+    storage.put("bucket", "a", bytes(100_000))
+    with pytest.raises(OSError, match="No space left on device"):
+        gcs.Bucket("bucket").download("a", Path("/dev/full"))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,7 @@ from hypothesis import given, settings, strategies
 from servers import ROOT, environment
 from zeropoint import cloud_logs
 from zeropoint.cloud_logs import CloudHandler
-from zeropoint.logs import JsonFormatter, follow, log, setup
+from zeropoint.logs import JsonFormatter, follow, log, setup, wordless
 from zeropoint.settings import Settings
 
 TRACE = "0123456789abcdef" * 2
@@ -590,3 +591,19 @@ if child := os.fork():
 """
     run(script, tmp_path)
     assert cloud.messages() == ["before"]
+
+
+def test_a_wordless_error_tells_its_name_place_and_causes() -> None:
+    def fail() -> None:
+        try:
+            raise KeyError("secret")
+        except KeyError as error:
+            raise OSError("secret") from error
+
+    try:
+        fail()
+    except OSError as error:
+        told = "".join(traceback.format_exception(wordless(error)))
+    assert "secret" not in told.replace('Error("secret")', "")  # but in the lines of the code
+    assert "in fail\n" in told
+    assert told.index("\nKeyError\n") < told.index("direct cause") < told.index("\nOSError\n")

@@ -339,6 +339,41 @@ def test_truncate_next_sends_half_a_body(server: StorageServer, bucket: Any) -> 
         requests.delete(f"{server.url}/storage/v1/b/models/o/absent", timeout=5)
 
 
+def test_hang_next_sends_half_a_body_and_then_nothing(server: StorageServer, bucket: Any) -> None:
+    server.put("models", "x", bytes(100_000))
+    server.hang_next("GET /download")
+    with pytest.raises(requests.exceptions.RequestException):
+        bucket.blob("x").download_as_bytes(timeout=0.2, retry=None)
+    assert bucket.blob("x").download_as_bytes(timeout=0.2, retry=None) == bytes(100_000)
+
+
+def test_stumble_fails_a_share_in_two_ways_until_it_is_mended(server: StorageServer) -> None:
+    server.put("models", "x", b"data")
+    url = f"{server.url}/storage/v1/b/models/o/x"
+
+    def ask() -> int:
+        try:
+            return requests.get(url, timeout=5).status_code
+        except requests.exceptions.RequestException:
+            return 0
+
+    server.stumble(0.5, seed=1)
+    found = [ask() for _ in range(100)]
+    assert min(found.count(status) for status in (0, 200, 503)) >= 10
+    server.stall(30.0, "POST")
+    server.fail_next("GET", 500, count=9)
+    server.mend()
+    assert [ask() for _ in range(20)] == [200] * 20
+
+
+def test_stall_may_be_of_some_requests(server: StorageServer, bucket: Any) -> None:
+    server.put("models", "x", b"data")
+    server.stall(30.0, "POST")
+    assert bucket.blob("x").download_as_bytes(timeout=5, retry=None) == b"data"
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        bucket.blob("y").upload_from_string(b"data", timeout=0.1, retry=None)
+
+
 def test_connections_are_kept_alive(server: StorageServer, bucket: Any) -> None:
     for _ in range(20):
         assert bucket.exists()

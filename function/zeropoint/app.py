@@ -4,7 +4,16 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from zeropoint import __version__, handlers, handlers_events, handlers_v2, logs, one_url, responses
+from zeropoint import (
+    __version__,
+    callers,
+    handlers,
+    handlers_events,
+    handlers_v2,
+    logs,
+    one_url,
+    responses,
+)
 from zeropoint.errors import (
     MethodNotAllowedError,
     ModelUnavailableError,
@@ -45,6 +54,11 @@ class App:
         """Begins to load the default model; called where requests will be served."""
         self._serving.catalog.start()
 
+    @property
+    def loading(self) -> bool:
+        """Whether a model is being loaded, which no process can end in order."""
+        return self._serving.catalog.loading
+
     def take(self, event: "CloudEvent") -> None:
         """Answers an event that the framework has read; it raises only if it has to come again."""
         handlers_events.take(self._serving, event)
@@ -52,17 +66,20 @@ class App:
     def __call__(self, request: Request) -> Response:
         """Answers one request; it never raises."""
         logs.follow(request.header("traceparent"), request.header("x-cloud-trace-context"))
+        callers.follow(request.caller)
         self._metrics.began()
         route: Route | None = None
         try:
             route, arguments = self._match(request.method, request.path)
-            if request.header("content-encoding", "identity") != "identity":
+            if request.header("content-encoding", "identity").lower() != "identity":
                 raise UnsupportedMediaError("expected a body without a content encoding, got one")
             if route is ROOT:
                 route = self._by_path[one_url.path_of(request, self._serving.settings)]
             response = route.handler(self._serving, request, route.protocol, **arguments)
         except Exception as error:
             response = self.refuse(error, route.protocol if route else shape_of(request.path))
+        finally:
+            request.close()
         self._metrics.ended(route.path if route else "none", response.status)
         request_id = request.header("x-request-id")
         if _REQUEST_ID.fullmatch(request_id):
@@ -76,7 +93,8 @@ class App:
         detail.
         """
         if not isinstance(error, ZeropointError) or error.status == 500:
-            log.error("internal error: %s", error, exc_info=error)
+            told = error if isinstance(error, ZeropointError) else type(error).__name__
+            log.error("internal error: %s", told, exc_info=logs.wordless(error))
             error = ServerError(_OUR_FAULT)
         elif error.status > 500:
             log.warning("refused: %s", error)

@@ -6,12 +6,14 @@ digests, written beside and moved in, so that no reader meets half a file.
 """
 
 import hashlib
+import math
 import os
 import re
 from pathlib import Path
 from typing import Protocol
 
 from zeropoint import gcs, manifest
+from zeropoint.bulkhead import Bulkhead
 from zeropoint.errors import (
     ArtifactError,
     ManifestError,
@@ -94,32 +96,60 @@ class LocalRepository:
         return self._root if self._is_artifact() else self._root / name
 
     def _read(self, folder: Path) -> Manifest:
-        with (folder / manifest.FILENAME).open("rb") as file:
-            return _parse(file.read(MAX_MANIFEST_BYTES + 1), f"{folder.name}/{manifest.FILENAME}")
+        place = f"{folder.name}/{manifest.FILENAME}"
+        try:
+            with (folder / manifest.FILENAME).open("rb") as file:
+                text = file.read(MAX_MANIFEST_BYTES + 1)
+        except FileNotFoundError:  # it went while it was looked for
+            raise ModelNotFoundError(f"{place}: expected a manifest, got none") from None
+        except OSError as error:
+            raise ManifestError(
+                f"{place}: expected a file that can be read, got {error.strerror}"
+            ) from None
+        return _parse(text, place)
 
 
 class BucketRepository:
-    """A prefix of a bucket, read through a cache on this machine."""
+    """A prefix of a bucket, read through a cache on this machine.
 
-    def __init__(self, uri: str, cache: Path) -> None:
+    Args:
+        uri: ``gs://bucket`` or ``gs://bucket/prefix``.
+        cache: A folder.
+        patience_s: About how long a call may take where the storage stalls or fails.
+        max_bytes: Most of a file: the cache may be memory, and a digest is only known at the end.
+        max_queue: Most requests at one model, a part of which may wait for names and manifests.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        cache: Path,
+        patience_s: float = math.inf,
+        max_bytes: int = 1 << 30,
+        max_queue: int = 128,
+    ) -> None:
         bucket, prefix = gcs.split(uri.rstrip("/"))
         self.location = uri
-        self._bucket = gcs.Bucket(bucket)
+        self._bucket = gcs.Bucket(bucket, patience_s)
         self._prefix = f"{prefix}/" if prefix else ""
         self._cache = cache
+        self._max_bytes = max_bytes
+        self._waiting = Bulkhead(max_queue)
         self._artifact: bool | None = None
 
     def names(self) -> list[str]:
         """Returns the names of the folders below the prefix, sorted; or the artifact's own."""
-        if self._is_artifact():
-            return [self._read(self._prefix).name]
-        return [name for name in self._bucket.folders(self._prefix) if _is_name(name)]
+        with self._waiting.enter():
+            if self._is_artifact():
+                return [self._read(self._prefix).name]
+            return [name for name in self._bucket.folders(self._prefix) if _is_name(name)]
 
     def manifest(self, name: str) -> Manifest:
         """Reads a model's manifest; raises as `Repository.manifest` says."""
         if not _is_name(name):
             raise ModelNotFoundError(f"{self.location}: expected a model's name")
-        return _named(self._read(self._folder(name)), name)
+        with self._waiting.enter():
+            return _named(self._read(self._folder(name)), name)
 
     def fetch(self, name: str, file: File) -> Path:
         """Returns the cached path of a model's file; raises as `Repository.fetch` says."""
@@ -136,7 +166,7 @@ class BucketRepository:
             self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache) as folder:
                 part = Path(folder) / path.name
-                self._bucket.download(f"{self._folder(name)}{file.path}", part)
+                self._bucket.download(f"{self._folder(name)}{file.path}", part, self._max_bytes + 1)
                 os.replace(_verified(part, file, place), path)
         except gcs.ObjectNotFoundError as error:
             raise ArtifactError(error.message) from None
@@ -190,7 +220,8 @@ def open_repository(settings: Settings) -> Repository:
     location = settings.models or settings.aip_storage_uri
     if location.startswith(gcs.SCHEME):
         try:
-            return BucketRepository(location, _cache(settings))
+            limits = settings.timeout_s, settings.max_model_bytes, settings.max_queue
+            return BucketRepository(location, _cache(settings), *limits)
         except ValueError as error:
             variable = "ZEROPOINT_MODELS" if settings.models else "AIP_STORAGE_URI"
             raise SettingsError(f"{variable} is {location!r}: {error}") from None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from zeropoint import tensors
+from zeropoint import callers, tensors
 from zeropoint.errors import ArtifactError, ServerError
 from zeropoint.logs import log
 from zeropoint.tensors import Tensors
@@ -47,6 +47,7 @@ class _Job:
         self.left = 0  # items without an answer: those waiting, and those in a pass
         self.turn: list[_Item] = []  # the pass that its caller's thread is to run, or runs
         self.woken: threading.Event | None = None  # once it sleeps
+        self.gone = callers.current().gone
         self.parts: list[Part] = []
         self.execute_s = 0.0
         self.error: Exception | None = None
@@ -94,6 +95,7 @@ class Batcher:
 
         Raises:
             TimeoutError: the deadline came before all items' turn.
+            CancelledError: the caller hung up before it.
             InvalidError: the model refuses the caller's items; nobody else's fail with them.
         """
         if not items:
@@ -140,6 +142,8 @@ class Batcher:
 
     def _give_turns(self) -> None:
         """Gives each free turn to the oldest job whose thread has none; the lock is held."""
+        if self._running < self._most_passes:
+            self._drop_gone()
         for job in tuple(self._jobs):
             if self._running == self._most_passes:
                 return
@@ -148,6 +152,13 @@ class Batcher:
                 job.turn = self._take(job)
                 if job.woken:
                     job.woken.set()
+
+    def _drop_gone(self) -> None:
+        """Withdraws the jobs whose callers hung up while they waited; the lock is held."""
+        for job in [one for one in self._jobs if one.woken and not one.turn and one.gone()]:
+            self._withdraw(job, callers.gone())
+            if job.left == 0 and job.woken:
+                job.woken.set()
 
     def _take(self, first: _Job) -> list[_Item]:
         """Takes what goes in one pass: a job's oldest item and what fits to it, in order."""

@@ -133,6 +133,11 @@ class Catalog:
         slot = self._slots.get(name)
         return slot.state if slot else "absent"
 
+    @property
+    def loading(self) -> bool:
+        """Whether a thread loads a model now."""
+        return bool(self._threads)
+
     def loaded(self, name: str) -> Model | None:
         """Returns a model if it is in memory; loads nothing."""
         slot = self._slots.get(name)

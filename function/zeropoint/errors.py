@@ -94,6 +94,13 @@ class ImageTooLargeError(ClientError):
     code = "image_too_large"
 
 
+class SlowRequestError(ClientError):
+    """A request that took too long to come in."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class UnsupportedMediaError(ClientError):
     """A media type, an encoding or an image format that is not served."""
 
@@ -142,6 +149,25 @@ class OverloadedError(UnavailableError):
 
     status = 429
     code = "overloaded"
+
+
+class CancelledError(UnavailableError):
+    """The caller hung up before the turn came: nobody reads this, but it is counted."""
+
+    status = 429
+    code = "cancelled"
+
+
+class InsufficientMemoryError(UnavailableError):
+    """More memory is needed than the process may still take."""
+
+    code = "insufficient_memory"
+
+
+class ShuttingDownError(UnavailableError):
+    """The process ends, and the answer would come too late."""
+
+    code = "shutting_down"
 
 
 class SettingsError(ServerError):

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from zeropoint import gcs
+from zeropoint import gcs, headroom
+from zeropoint.bulkhead import Bulkhead
 from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError, MalformedError
 from zeropoint.instances import Blob, Instance
 from zeropoint.settings import Settings
 
 _AT_ONCE = 8
+# Read without asking first whether there is so much memory; most photos are no larger.
+_FIRST_BYTES = 1 << 20
 
 
 class Reader:
@@ -24,7 +27,8 @@ class Reader:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._buckets = gcs.allowed(settings.buckets)
+        self._buckets = gcs.allowed(settings.buckets, settings.timeout_s)
+        self._waiting = Bulkhead(settings.max_queue)
         self._max_bytes = settings.max_body_bytes
 
     def read(self, values: Sequence[Any]) -> list[Instance]:
@@ -37,14 +41,22 @@ class Reader:
             MalformedError: not base64.
             InvalidError: a bucket that may not be read, or an object that is not there.
             BodyTooLargeError: an object over ``ZEROPOINT_MAX_BODY_BYTES``.
-            UnavailableError: the storage is away.
+            InsufficientMemoryError: they would take more memory than is left.
+            UnavailableError: the storage is away, or too many wait for it.
         """
-        numbered = list(enumerate(map(_source, values), 1))
-        count = len(numbered)
-        if sum(scheme == "gcs" for _, (scheme, _) in numbered) > 1:
+        sources = [_source(value) for value in values]
+        objects = sum(scheme == "gcs" for scheme, _ in sources)
+        if objects == 0:
+            return self._all(sources, map)
+        with self._waiting.enter():
+            if objects == 1:
+                return self._all(sources, map)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                return list(pool.map(lambda one: self._read(one[0], one[1], count), numbered))
-        return [self._read(number, source, count) for number, source in numbered]
+                return self._all(sources, pool.map)
+
+    def _all(self, sources: Sequence[tuple[str, Any]], apply: Any) -> list[Instance]:
+        count = len(sources)
+        return list(apply(lambda one: self._read(one[0], one[1], count), enumerate(sources, 1)))
 
     def _read(self, number: int, source: tuple[str, Any], count: int) -> Instance:
         scheme, value = source
@@ -65,11 +77,20 @@ class Reader:
         if bucket not in self._buckets:
             raise InvalidError("expected an object of a bucket that ZEROPOINT_BUCKETS names")
         try:
-            data = self._buckets[bucket].read(name, self._max_bytes + 1)
+            return self._read_object(self._buckets[bucket], name)
         except gcs.ObjectNotFoundError:
             raise InvalidError("expected an object that exists, got the name of none") from None
+
+    def _read_object(self, bucket: gcs.Bucket, name: str) -> bytes:
+        too_large = BodyTooLargeError(f"expected an object of at most {self._max_bytes} bytes")
+        data = bucket.read(name, min(_FIRST_BYTES, self._max_bytes + 1))
+        if len(data) == _FIRST_BYTES:
+            if (size_bytes := bucket.size(name)) > self._max_bytes:
+                raise too_large
+            with headroom.reserve(2 * size_bytes):  # the client joins what came
+                data = bucket.read(name, self._max_bytes + 1)
         if len(data) > self._max_bytes:
-            raise BodyTooLargeError(f"expected an object of at most {self._max_bytes} bytes")
+            raise too_large
         return data
 
 

@@ -5,7 +5,9 @@ here; a forked worker begins to load as it begins to serve, and a server that do
 its first request.
 """
 
+import contextlib
 import gc
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -65,7 +67,22 @@ def _framework(response: Response) -> "werkzeug.Response":
     return Streamed(iter([response.body]), response.status, headers)
 
 
-app = App(start(load=False))
+def _bound_gunicorn(drain_s: float) -> None:
+    """Sets what functions-framework lets nobody set: it reads neither options nor a file.
+
+    At SIGTERM gunicorn would wait for 30 s, and its control socket, for a tool that nobody runs
+    here, would lie in the home folder.
+    """
+    with contextlib.suppress(ImportError):  # the framework then serves by Flask
+        from gunicorn import config
+
+        config.GracefulTimeout.default = math.ceil(drain_s)
+        config.ControlSocketDisable.default = True
+
+
+serving = start(load=False)
+app = App(serving)
+_bound_gunicorn(serving.settings.drain_s)
 gc.freeze()  # what was imported is shared by the forked workers, untouched
 os.register_at_fork(after_in_child=app.start)
 _adopt()

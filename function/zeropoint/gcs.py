@@ -3,6 +3,8 @@
 The client is imported at the first use.
 """
 
+import errno
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
 
 SCHEME = "gs://"
-_TIMEOUT_S = (5.0, 30.0)  # to connect, to wait for the next bytes
+_TIMEOUT_S = (5.0, 10.0)  # to connect, to wait for the next bytes
 _MAX_NAME_BYTES = 1024
 _RETRY_S = 20.0
+# What a file of this machine may meet; the network's errors have other numbers, or none.
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class ObjectNotFoundError(ZeropointError):
@@ -57,16 +61,22 @@ def is_name(name: str) -> bool:
     return fits and name not in (".", "..") and not {"\r", "\n"} & set(name)
 
 
-def allowed(names: str) -> "dict[str, Bucket]":
+def allowed(names: str, patience_s: float = math.inf) -> "dict[str, Bucket]":
     """Returns the buckets of ``ZEROPOINT_BUCKETS``, names with commas between, by their name."""
-    return {name: Bucket(name) for each in names.split(",") if (name := each.strip())}
+    return {name: Bucket(name, patience_s) for each in names.split(",") if (name := each.strip())}
 
 
 class Bucket:
-    """One bucket, read and written with the process's own identity."""
+    """One bucket, read and written with the process's own identity.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: The bucket's.
+        patience_s: About how long a call may take where the storage stalls or fails.
+    """
+
+    def __init__(self, name: str, patience_s: float = math.inf) -> None:
         self.name = name
+        self._patience_s = patience_s
         self._client: Client | None = None
 
     def read(self, name: str, max_bytes: int | None = None, generation: int | None = None) -> bytes:
@@ -123,9 +133,17 @@ class Bucket:
         """Tells whether there is such an object; raises as `read` does, but for a missing one."""
         return bool(self._call(self._blob(name), "exists"))
 
-    def download(self, name: str, to: Path) -> None:
-        """Writes an object's bytes to a file; raises as `read` does."""
-        self._call(self._blob(name), "download_to_filename", str(to))
+    def download(self, name: str, to: Path, max_bytes: int | None = None) -> None:
+        """Writes an object's first ``max_bytes``, all without it, to a file; raises as `read` does.
+
+        Raises:
+            OSError: the disk is full, or cannot be written.
+        """
+        end = max_bytes - 1 if max_bytes else None
+        try:
+            self._call(self._blob(name), "download_to_filename", str(to), end=end)
+        except EmptyObjectError:
+            to.write_bytes(b"")
 
     def folders(self, prefix: str) -> list[str]:
         """Returns the names of the folders right below ``prefix``, sorted.
@@ -136,9 +154,7 @@ class Bucket:
         """
         client = self._connected()
         try:
-            found = client.list_blobs(
-                self.name, prefix=prefix, delimiter="/", timeout=_TIMEOUT_S, retry=_retry()
-            )
+            found = client.list_blobs(self.name, prefix=prefix, delimiter="/", **self._limits())
             list(found)  # the prefixes are there once the pages are read
         except Exception as error:
             raise _told(error, f"{SCHEME}{self.name}/{prefix}") from error
@@ -149,9 +165,19 @@ class Bucket:
 
     def _call(self, blob: "Blob", method: str, *arguments: Any, **options: Any) -> Any:
         try:
-            return getattr(blob, method)(*arguments, timeout=_TIMEOUT_S, retry=_retry(), **options)
+            return getattr(blob, method)(*arguments, **self._limits(), **options)
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _OF_DISK:
+                raise
             raise _told(error, f"{SCHEME}{self.name}/{blob.name}") from error
+
+    def _limits(self) -> dict[str, Any]:
+        """Returns a call's limits; the last try begins within half of the patience."""
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        half_s = self._patience_s / 2
+        timeout_s = tuple(min(each, half_s) for each in _TIMEOUT_S)
+        return {"timeout": timeout_s, "retry": DEFAULT_RETRY.with_timeout(min(_RETRY_S, half_s))}
 
     def _connected(self) -> "Client":
         if self._client is None:
@@ -168,12 +194,6 @@ class Bucket:
             except Exception as error:  # no credentials, no project: each its own class
                 raise _told(error, f"{SCHEME}{self.name}") from error
         return self._client
-
-
-def _retry() -> Any:
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
-    return DEFAULT_RETRY.with_timeout(_RETRY_S)
 
 
 def _told(error: Exception, uri: str) -> ZeropointError:

@@ -5,6 +5,7 @@ What is refused is refused before a pixel is decoded, wherever the file's header
 
 import contextlib
 import io
+import logging
 import re
 import warnings
 from typing import Any, NamedTuple
@@ -23,7 +24,13 @@ from PIL import (  # the plugins of the formats served: Pillow's others are neve
     WebPImagePlugin,
 )
 
-from zeropoint.errors import BrokenImageError, ImageTooLargeError, UnsupportedMediaError
+from zeropoint import headroom
+from zeropoint.errors import (
+    BrokenImageError,
+    ImageTooLargeError,
+    InsufficientMemoryError,
+    UnsupportedMediaError,
+)
 
 SERVED = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
@@ -33,8 +40,16 @@ MAX_SCANS = 100
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # a marker and, but for the end, a length
 
+# The most bytes that decoding takes for a pixel. Pillow keeps one in 4, once more where it is
+# turned upright, and where it has to become RGB, in what it was and in between; WebP's decoder has
+# its own. A progressive JPEG is kept whole, as coefficients, whatever of it is decoded.
+_PLAIN = ("JPEG", "PNG", "BMP")
+_PLAIN_BYTES, _WEBP_BYTES, _OTHER_BYTES, _COEFFICIENT_BYTES = 8, 21, 16, 6
+
 # Of what a file holds beside its pixels, Pillow warns in words made from the file.
 warnings.filterwarnings("ignore", module="PIL")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+logging.getLogger("PIL").propagate = False
 
 # EXIF orientations in which the camera was held upright, and its rows are columns.
 _LYING = (5, 6, 7, 8)
@@ -99,6 +114,7 @@ def photo(data: bytes, max_pixels: int, shorter_side: int = 0) -> Photo:
         UnsupportedMediaError: not of a served format.
         ImageTooLargeError: more than ``max_pixels``.
         BrokenImageError: of a served format, but damaged or cut short.
+        InsufficientMemoryError: to decode it would take more memory than is left.
     """
     format_ = _sniff(data)
     if format_ == JpegImagePlugin.JpegImageFile.format and _scans(data) > MAX_SCANS:
@@ -108,13 +124,14 @@ def photo(data: bytes, max_pixels: int, shorter_side: int = 0) -> Photo:
             _refuse_large(image, max_pixels)
             full = image.size
             reduced = bool(shorter_side and image.draft(None, (2 * shorter_side, 2 * shorter_side)))
-            image.load()
-            _refuse_large(image, max_pixels)  # a GIF's frame may be larger than its header says
-            if not reduced:
-                full = image.size
-            width, height = full[::-1] if _turn_upright(image) else full
-            return Photo(_rgb(image), width, height)
-    except (ImageTooLargeError, MemoryError):
+            with headroom.reserve(_need(image, full)):
+                image.load()
+                _refuse_large(image, max_pixels)  # a GIF's frame may be larger than its header
+                if not reduced:
+                    full = image.size
+                width, height = full[::-1] if _turn_upright(image) else full
+                return Photo(_rgb(image), width, height)
+    except (ImageTooLargeError, InsufficientMemoryError, MemoryError):
         raise
     except Image.DecompressionBombError:
         raise ImageTooLargeError(
@@ -155,6 +172,21 @@ def _refuse_large(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageTooLargeError(f"expected at most {max_pixels} pixels, got {width} by {height}")
+
+
+def _need(image: Image.Image, full: tuple[int, int]) -> int:
+    """Returns the most bytes that decoding takes, told from the header.
+
+    Args:
+        image: Opened, at the size that it will be decoded at.
+        full: The size that it has in its file.
+    """
+    progressive = _COEFFICIENT_BYTES if "progressive" in image.info else 0
+    if image.format in _PLAIN and image.mode == "RGB" and "transparency" not in image.info:
+        decoded = _PLAIN_BYTES
+    else:
+        decoded = _WEBP_BYTES if image.format == "WEBP" else _OTHER_BYTES
+    return image.width * image.height * decoded + full[0] * full[1] * progressive
 
 
 def _turn_upright(image: Image.Image) -> bool:

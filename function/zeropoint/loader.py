@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from zeropoint import cpus, external_data, hardware, tasks
+from zeropoint import cpus, external_data, hardware, operators, tasks
 from zeropoint.artifact import Artifact, Repository
 from zeropoint.errors import ArtifactError, ClientError, ManifestError
 from zeropoint.instances import Blob, Instance
@@ -113,8 +113,8 @@ def _loaded(
 ) -> Model:
     with timings.measure("read"):
         path = artifact.fetch(choice.file)
-        external_data.refuse(path)
         verified = _signature(path)
+        _refuse(path, settings)
     with timings.measure("imports"):
         from zeropoint import session  # noqa: F401 - measured here, used by `build`
     with room(path.stat().st_size):
@@ -128,6 +128,17 @@ def _loaded(
     model.variant, model.digest = choice.name, f"sha256:{choice.file.sha256}"
     model.load_timings = timings
     return model
+
+
+def _refuse(path: Path, settings: Settings) -> None:
+    """Refuses a file that ONNX Runtime is not to see: what it names or needs is not in it."""
+    most = settings.max_model_bytes
+    if (got := path.stat().st_size) > most:
+        raise ArtifactError(
+            f"{path.name}: expected at most {most} bytes, got {got} (ZEROPOINT_MAX_MODEL_BYTES)"
+        )
+    external_data.refuse(path)
+    operators.refuse(path, [domain.strip() for domain in settings.operator_domains.split(",")])
 
 
 def build(artifact: Artifact, path: Path, settings: Settings, use: Use = _AS_IS) -> Model:

@@ -116,3 +116,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool | int | float | None):
         return value
     return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def wordless(error: BaseException) -> BaseException:
+    """Returns an error of the same name, place and causes, without its words.
+
+    The words of an error that nobody expected may hold what it met: a part of a request.
+    """
+    kind = type(error)
+    named = type(kind.__name__, (Exception,), {"__module__": kind.__module__})
+    found: BaseException = named().with_traceback(error.__traceback__)
+    if error.__cause__:
+        found.__cause__ = wordless(error.__cause__)
+    elif error.__context__ and not error.__suppress_context__:
+        found.__context__ = wordless(error.__context__)
+    return found

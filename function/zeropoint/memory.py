@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from zeropoint import headroom
 from zeropoint.errors import ArtifactError, ModelUnavailableError
 from zeropoint.logs import log
 from zeropoint.metrics import Busy, Metrics
@@ -96,6 +97,7 @@ class Memory:
         Raises:
             ArtifactError: it is larger than all the room there is.
             ModelUnavailableError: not enough of them had left in time.
+            InsufficientMemoryError: it is larger than what the process may still take.
         """
         if self._max_bytes and size_bytes > self._max_bytes:
             raise ArtifactError(
@@ -111,7 +113,8 @@ class Memory:
             self._slots.append(slot)
             self._loading = True
         try:
-            yield
+            with headroom.reserve(size_bytes):
+                yield
         except BaseException:
             with self._changed:
                 self._slots.remove(slot)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from zeropoint import cpus
+from zeropoint import callers, cpus
 from zeropoint.admission import Admission
 from zeropoint.batcher import Batcher, Part
 from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
@@ -97,6 +97,7 @@ class Model:
             ClientError: an instance or a parameter is refused; the message names which. One bad
                 instance refuses the request.
             OverloadedError: too many wait, or not all would be answered before the deadline.
+            CancelledError: the caller hung up before a turn came.
         """
         if len(instances) > self._max_instances:
             raise BodyTooLargeError(
@@ -108,6 +109,8 @@ class Model:
         rows = [row for row, instance in enumerate(instances) if instance is not NULL]
         with self.admission.admit(len(rows), deadline_s) as answered:
             for start in range(0, len(rows), self._max_batch):
+                if start:
+                    callers.refuse_gone()
                 batch = rows[start : start + self._max_batch]
                 with self._turn_to_prepare(deadline_s, timings):
                     prepared = [self._prepare(instances, row) for row in batch]
@@ -162,11 +165,16 @@ class Model:
     @contextmanager
     def _turn_to_prepare(self, deadline_s: float, timings: Timings) -> Iterator[None]:
         began_s = time.perf_counter()
-        left_s = deadline_s - time.monotonic()
-        if not self._preparing.acquire(timeout=None if left_s == math.inf else max(0, left_s)):
-            raise TimeoutError
+        # Who need not wait is not asked: a caller may shut its sending side, and wait all the same.
+        awaited = not self._preparing.acquire(blocking=False)
+        if awaited:
+            left_s = deadline_s - time.monotonic()
+            if not self._preparing.acquire(timeout=None if left_s == math.inf else max(0, left_s)):
+                raise TimeoutError
         timings["queue"] += time.perf_counter() - began_s
         try:
+            if awaited:
+                callers.refuse_gone()
             with timings.measure("prepare"):
                 yield
         finally:

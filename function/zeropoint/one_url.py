@@ -37,7 +37,7 @@ def path_of(request: Request, settings: Settings) -> str:
     if strict_json.is_json(request.media_type):
         try:
             keys = msgspec.json.decode(read_body(request, settings), type=_Keys)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return "/predict"  # which says what is wrong with it
         if keys.calls is not UNSET:
             return "/bigquery"

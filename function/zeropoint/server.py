@@ -5,40 +5,26 @@ pool answers each request once it is whole: a caller who never finishes a reques
 """
 
 import gc
+import logging
 import signal
 import socket
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
-from typing import TYPE_CHECKING, Any
 
-from waitress.channel import HTTPChannel
-from waitress.server import create_server
-from waitress.task import ErrorTask
-from waitress.utilities import InternalServerError, RequestEntityTooLarge
+from waitress import wasyncore
 
-from zeropoint.app import App, shape_of
-from zeropoint.errors import (
-    BodyTooLargeError,
-    MalformedError,
-    ServerError,
-    SettingsError,
-    ZeropointError,
-)
+from zeropoint.app import App
+from zeropoint.draining import drain
+from zeropoint.errors import SettingsError
+from zeropoint.listener import Listener, Threads
+from zeropoint.logs import log
 from zeropoint.settings import Settings
-from zeropoint.wsgi import Request
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # Beside those that wait for a model: for health, metrics and refusals.
 _SPARE_THREADS = 8
-_CONNECTIONS = 1000  # Cloud Run's most requests of an instance
-_RECEIVE_BYTES = 1 << 18  # at once
 
 
 def serve(app: App, settings: Settings, host: str, port: int) -> None:
-    """Answers requests until SIGTERM or Ctrl-C; what is being answered then is answered.
+    """Answers requests until SIGTERM or Ctrl-C; what came until then is answered, if in time.
 
     Args:
         app: The function.
@@ -49,40 +35,25 @@ def serve(app: App, settings: Settings, host: str, port: int) -> None:
     Raises:
         SettingsError: the port is taken, or the address is not this machine's.
     """
-
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        request = Request(environ)
-        return app(request).send(request.method, start_response)
-
-    threads = _Threads(settings.max_queue + _SPARE_THREADS)
+    _log_as_ours()
+    threads = Threads(settings.max_queue + _SPARE_THREADS)
     try:
-        server = create_server(
-            answer,
-            _dispatcher=threads,
-            sockets=[_bound(host, port)],
-            ident=None,
-            asyncore_use_poll=True,  # select() fails at 1024 connections
-            connection_limit=_CONNECTIONS,
-            backlog=_CONNECTIONS,
-            clear_untrusted_proxy_headers=False,  # none is read
-            recv_bytes=_RECEIVE_BYTES,
-            max_request_body_size=_most_bytes(settings.max_body_bytes),
-            inbuf_overflow=_most_bytes(settings.max_body_bytes),  # no temporary files
-        )
+        server = Listener(app, settings, _bound(host, port), threads)
     except OSError as error:
         raise SettingsError(f"expected a free port, got {port}: {error.strerror}") from None
-    server.channel_class = _channel_class(app, settings)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it at once
+        server.stopping = True
+        server.pull_trigger()
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     gc.freeze()  # what was imported stays
     gc.enable()
-    try:
-        server.run()  # which ends at SystemExit and KeyboardInterrupt
-    finally:
-        server.close()
+    while not server.stopping:
+        wasyncore.loop(timeout=1.0, use_poll=True, map=server._map, count=1)
+    drain(server, threads, settings.drain_s)
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -98,52 +69,8 @@ def _bound(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _most_bytes(max_body_bytes: int) -> int:
-    """Returns the most bytes of a body as it is sent: in chunks, whose lengths count here."""
-    return max_body_bytes + max_body_bytes // 8 + 65536
-
-
-class _Threads:
-    """Waitress's task dispatcher: threads are made when there is work for them."""
-
-    def __init__(self, most: int) -> None:
-        self._pool = ThreadPoolExecutor(most, "answer")
-
-    def add_task(self, task: HTTPChannel) -> None:
-        self._pool.submit(task.service)
-
-    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> None:
-        self._pool.shutdown()
-
-
-def _channel_class(app: App, settings: Settings) -> type[HTTPChannel]:
-    """Returns the class of connections whose refusals have the function's own shape."""
-
-    class Refusal(ErrorTask):  # type: ignore[misc]
-        """What is no HTTP, or over the limit: it never becomes a request."""
-
-        def execute(self) -> None:
-            path: Any = getattr(self.request, "path", "")
-            error = _own(self.request.error, settings.max_body_bytes)
-            response = app.refuse(error, shape_of(path))
-            self.set_close_on_finish()
-            self.content_length = len(response.body)
-            self.status = response.status_line
-            self.response_headers.extend(response.headers.items())
-            self.write(response.body)
-
-    class Channel(HTTPChannel):  # type: ignore[misc]
-        """A connection."""
-
-        error_task_class = Refusal
-
-    return Channel
-
-
-def _own(error: object, max_body_bytes: int) -> ZeropointError:
-    """Returns our error for one of Waitress's, whose text may hold parts of the request."""
-    if isinstance(error, RequestEntityTooLarge):
-        return BodyTooLargeError(f"expected a body of at most {max_body_bytes} bytes, got more")
-    if isinstance(error, InternalServerError):
-        return ServerError("an error of this server, which its log tells")
-    return MalformedError("expected a whole HTTP request, got a broken one")
+def _log_as_ours() -> None:
+    """Has Waitress's warnings be records of our log, one line of JSON each."""
+    theirs = logging.getLogger("waitress")
+    theirs.handlers = log.handlers
+    theirs.propagate = False

@@ -2,6 +2,7 @@
 
 import time
 
+from zeropoint import callers
 from zeropoint.artifact import open_repository
 from zeropoint.catalog import Catalog
 from zeropoint.events.delivery import Deliveries
@@ -12,6 +13,8 @@ from zeropoint.model import Answer, Model
 from zeropoint.protocols import Call
 from zeropoint.settings import Settings
 from zeropoint.timing import ColdStart, Timings
+
+_AT_ONCE_S = 0.01  # a longer wait was for a load
 
 
 class Serving:
@@ -43,12 +46,16 @@ class Serving:
             ModelNotFoundError: no such model.
             ModelUnavailableError: it could not be loaded, or not in time.
             OverloadedError: too many calls wait for it, or it would answer too late.
+            CancelledError: the caller hung up while they waited.
             ClientError: an instance, a tensor or a parameter is refused.
         """
         began_s = time.monotonic()
-        deadline_s = began_s + self.settings.timeout_s
+        # What a request waited for a thread counts, too.
+        deadline_s = min(began_s, callers.current().arrived_s) + self.settings.timeout_s
         with self.catalog.use(name or call.model, deadline_s) as model:
             loaded_s = time.monotonic()
+            if loaded_s - began_s > _AT_ONCE_S:
+                callers.refuse_gone()
             if call.tensors is not None:
                 answer = model.execute(call.tensors, deadline_s)
             else:

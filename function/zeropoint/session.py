@@ -70,7 +70,10 @@ class Session:
         options.inter_op_num_threads = 1
         # A thread that spins while it waits for work is billed as if it worked.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        # What it says of a failed pass is on stderr, no record, and has numbers of the request.
+        options.log_severity_level = 4
+        # Whatever its name: of its own format nobody here looks for external data.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         # The shared arena, and no plan of a pass, which would be a second copy of its memory; but
         # weights outside, as they leave with the model.
         options.enable_mem_pattern = False

@@ -15,6 +15,7 @@ from zeropoint.errors import SettingsError
 
 PREFIX = "ZEROPOINT_"
 _ROUTE = r"^(/[\w.~:@!$&'()*+,;=%/-]*)?$"
+_NAMES = r"^[\w., -]*$"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[
         int, Meta(ge=1, description="Largest request body; Cloud Run's own limit is 32 MiB")
     ] = 32 * 1024 * 1024
+    max_incoming_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Most bytes of all requests and answers in memory: more get 429,"
+            " who stalls first. One alone is always taken",
+        ),
+    ] = 256 * 1024 * 1024
     max_pixels: Annotated[
         int,
         Meta(
@@ -73,8 +82,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " 0: no limit",
         ),
     ] = 0
+    max_model_bytes: Annotated[
+        int, Meta(ge=1, description="Largest file of a model; a larger one is not loaded")
+    ] = 1 << 30
+    operator_domains: Annotated[
+        str,
+        Meta(
+            pattern=_NAMES,
+            description="Domains of custom operators that models may use, by comma. Empty: only"
+            " those of ONNX and ONNX Runtime",
+        ),
+    ] = ""
     buckets: Annotated[
-        str, Meta(description="Buckets whose objects may be instances, by comma. Empty: none")
+        str,
+        Meta(
+            pattern=_NAMES,
+            description="Buckets whose objects may be instances, by comma. Empty: none",
+        ),
     ] = ""
     results: Annotated[
         str,
@@ -92,9 +116,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             gt=0,
             le=3600,
-            description="Longest wait of a request: for a model that loads, and its turn",
+            description="Longest wait of a request: to come in, for a model that loads,"
+            " and its turn",
         ),
     ] = 60.0
+    drain_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="Longest time after SIGTERM for what is being answered; Cloud Run gives 10",
+        ),
+    ] = 8.0
     logging: Annotated[
         Literal["stdout", "cloud"],
         Meta(description="`stdout`: JSON lines; `cloud`: also through google-cloud-logging"),

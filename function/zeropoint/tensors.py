@@ -1,7 +1,8 @@
 """What a forward pass takes and gives: named arrays, and the specification of each."""
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
 
-# What a list in JSON may hold, for each kind of dtype.
-_LISTS = {"b": list[bool], "f": list[float], "i": list[int], "u": list[int], "O": list[str]}
+# What lists in JSON may hold, for each kind of dtype.
+_HELD: dict[str, set[type]] = {"b": {bool}, "f": {float, int}, "i": {int}, "u": {int}, "O": {str}}
 
 
 class TensorSpec(NamedTuple):
@@ -113,32 +114,27 @@ def from_json(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         ValueError: a ragged list, or a value that the dtype cannot hold; its text says which, in
             words that follow "got".
     """
+    lists = [value if isinstance(value, list) else [value]]  # those of one depth
     shape: list[int] = []
-    first = value
-    while isinstance(first, list):
-        shape.append(len(first))
-        first = first[0] if first else None
-    values: list[Any] = []
-    # Looked at before NumPy does, which makes one long text among numbers a text of each.
-    _flatten(value if shape else [value], shape or [1], _LISTS[dtype.kind], values)
+    while True:
+        lengths = set(map(len, lists))
+        if len(lengths) > 1:
+            raise ValueError("a ragged list")
+        shape += lengths
+        # Looked at before NumPy does, which makes one long text among numbers a text of each.
+        types = set(map(type, chain.from_iterable(lists)))
+        if types != {list}:
+            break
+        lists = list(chain.from_iterable(lists))
+    if list in types:
+        raise ValueError("a ragged list")
+    if not types <= _HELD[dtype.kind]:
+        raise ValueError("values of another type")
     try:
         with np.errstate(over="raise"):
-            array = np.array(values, np.float64 if dtype.kind == "f" else dtype)
-            return array.astype(dtype, copy=False).reshape(shape)
+            read = np.float64 if dtype.kind == "f" else dtype
+            array = np.fromiter(chain.from_iterable(lists), read, math.prod(shape))
+            array = array.astype(dtype, copy=False)
     except (OverflowError, FloatingPointError):
         raise ValueError("a number out of range") from None
-
-
-def _flatten(value: Any, shape: list[int], list_: Any, values: list[Any]) -> None:
-    """Adds what lists of that shape hold to ``values``."""
-    if not isinstance(value, list) or len(value) != shape[0]:
-        raise ValueError("a ragged list")
-    if len(shape) > 1:
-        for inner in value:
-            _flatten(inner, shape[1:], list_, values)
-        return
-    try:
-        values += msgspec.convert(value, list_)
-    except msgspec.ValidationError:
-        ragged = any(isinstance(one, list) for one in value)
-        raise ValueError("a ragged list" if ragged else "values of another type") from None
+    return array.reshape(shape if isinstance(value, list) else ())

@@ -3,18 +3,28 @@
 Werkzeug's own are not used here: their import takes as long as NumPy's, at every cold start.
 """
 
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
+from zeropoint import headroom
+from zeropoint.callers import Caller
 from zeropoint.errors import MalformedError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+# In the environ, of our own server: when the whole request had come in.
+ARRIVED = "zeropoint.arrived_s"
+
 _CHUNK_BYTES = 1 << 16
+_GONE = "waitress.client_disconnected"
+# Of JSON: what Python's objects take for each of these, on top of twice the text.
+_VALUE_BYTES, _OBJECT_BYTES = 64, 256
 
 
 class Request:
@@ -27,11 +37,19 @@ class Request:
     def __init__(self, environ: "WSGIEnvironment") -> None:
         self._environ = environ
         self._body: bytes | None = None
+        self._promised = ExitStack()
         self.method: str = environ["REQUEST_METHOD"]
         text = environ.get("PATH_INFO", "").encode("latin-1")  # as WSGI has bytes in texts
         self.path = "/" + text.decode("utf-8", "replace").lstrip("/")
         self.content_type: str = environ.get("CONTENT_TYPE", "")
         self.media_type = self.content_type.partition(";")[0].strip().lower()
+
+    @property
+    def caller(self) -> Caller:
+        """Who sent it, as far as the server tells."""
+        arrived_s = self._environ.get(ARRIVED, time.monotonic())
+        gone = self._environ.get(_GONE)
+        return Caller(arrived_s, gone) if gone else Caller(arrived_s)
 
     def header(self, name: str, default: str = "") -> str:
         """Returns the value of a header whose name is given in lower case."""
@@ -68,10 +86,20 @@ class Request:
 
         Raises:
             MalformedError: less came than the caller said, or chunks that are none.
+            InsufficientMemoryError: what it holds would take more memory than is left.
         """
         if self._body is None:
+            self._promise(min(self.content_length or 0, most_bytes))
             self._body = self._read(most_bytes)
+            self._promise(_need(self._body, self.media_type))
         return self._body
+
+    def close(self) -> None:
+        """Ends it: what its body took is free again."""
+        self._promised.close()
+
+    def _promise(self, size_bytes: int) -> None:
+        self._promised.enter_context(headroom.reserve(size_bytes))
 
     def _read(self, most_bytes: int) -> bytes:
         length = self.content_length
@@ -83,11 +111,21 @@ class Request:
             found = stream.read(wanted)
             while len(found) < wanted and (more := stream.read(min(wanted, _CHUNK_BYTES))):
                 found += more
-        except (OSError, ValueError):  # the servers' own errors of broken chunks are of these
+        except MemoryError:
+            raise
+        except Exception:  # the servers' own errors of broken chunks are of any kind
             raise MalformedError("expected a whole HTTP request, got a broken one") from None
         if length is not None and len(found) < wanted:
             raise MalformedError("expected a whole HTTP request, got a broken one")
         return found
+
+
+def _need(body: bytes, media_type: str) -> int:
+    """Returns the most bytes that decoding a body takes beside it, but for an image's pixels."""
+    if len(body) < _CHUNK_BYTES or not media_type.endswith(("json", "csv", "octet-stream")):
+        return 0
+    values = body.count(b",") + body.count(b"[")
+    return 2 * len(body) + _VALUE_BYTES * values + _OBJECT_BYTES * body.count(b"{")
 
 
 class Response(NamedTuple):

@@ -42,7 +42,8 @@ def test_it_measures_and_bills(tmp_path: Path, models: dict[str, str]) -> None:
 
 def test_json_has_the_same(tmp_path: Path, models: dict[str, str]) -> None:
     size = ("--cpu", "2", "--memory-mib", "1024")
-    done = zeropoint(tmp_path, "bench", "--model", "float", *QUICK, *size, "--json", settings=models)
+    asked = ("bench", "--model", "float", *QUICK, *size, "--json")
+    done = zeropoint(tmp_path, *asked, settings=models)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["model"], told["variant"]) == ("float", "original")

@@ -192,7 +192,8 @@ def _lay_base(program: Path) -> None:
 
 def _digest_of_context() -> str:
     digest = hashlib.sha256(COMMIT.encode())
-    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "LICENSE")]
+    names = ("Dockerfile", ".dockerignore", "LICENSE", "deploy/sbom.py", "requirements/sbom.txt")
+    files = [ROOT / name for name in names]
     for folder in (ROOT / "function", ROOT / "model_artifacts" / MODEL):
         files += sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:

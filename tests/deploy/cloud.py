@@ -83,6 +83,7 @@ class Cloud:
             scan="projects/p/locations/europe/scans/s",
             vulnerabilities=[],
             provenance={"provenance_summary": {"provenance": [{"envelope": {}}]}},
+            sbom='{"bomFormat": "CycloneDX"}',
             verified={"predicate": {"materials": [{"digest": {"sha1": COMMIT}}]}},
         )
 

@@ -110,6 +110,9 @@ def run(state: State, words: list[str], flags: dict[str, str]) -> str:
             return str(state["scan"])
         case ["artifacts", "docker", "images", "list-vulnerabilities", _]:
             return "\n".join(state["vulnerabilities"])
+        case ["artifacts", "sbom", "load"]:
+            if not Path(flags["--source"]).is_file():
+                sys.exit("ERROR: (gcloud.artifacts.sbom.load) no such file")
         case ["artifacts", "docker", "images", "describe", _]:
             return json.dumps(state["provenance"])
         case ["ai", *rest]:
@@ -166,6 +169,8 @@ def other(state: State, program: str, arguments: list[str]) -> str:
     if program == "curl":
         answer = {"predictions": [{"label": state["label"]}]}
         Path(arguments[arguments.index("--output") + 1]).write_text(json.dumps(answer))
+    if program == "docker" and arguments[0] == "run":
+        return str(state["sbom"])
     if program == "slsa-verifier":
         return json.dumps(state["verified"])
     return ""

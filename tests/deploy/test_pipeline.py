@@ -141,7 +141,7 @@ def test_the_release_is_given_time_to_roll_back() -> None:
     back = int(tries) * (2 * (int(call) + 10) + 30)
     seconds = int(release["timeout"].removesuffix("s"))
     assert seconds >= int(whole) + int(deploy) + one_share + back
-    assert int(build["timeout"].removesuffix("s")) >= seconds + 900 + 300 + 60
+    assert int(build["timeout"].removesuffix("s")) >= seconds + 900 + 300 + 300 + 60
 
 
 def test_terraform_gives_substitutions_that_are_known() -> None:
@@ -160,7 +160,7 @@ def test_the_whole_pipeline_ships_a_commit(cloud: Cloud) -> None:
     release = resolve(
         FILES[1], dict(one.split("=") for one in given.removeprefix("--substitutions=").split(","))
     )
-    assert run(cloud, release) == ("digest", "provenance", "release")
+    assert run(cloud, release) == ("digest", "provenance", "sbom", "release")
     assert cloud.serving == {"zeropoint-2": 100}
 
 
@@ -169,7 +169,8 @@ def test_the_whole_pipeline_ships_a_commit(cloud: Cloud) -> None:
     [
         ({"builds": {}}, ()),
         ({"verified": {}}, ("digest",)),
-        ({"requests": ["500,1s"]}, ("digest", "provenance")),
+        ({"sbom": ""}, ("digest", "provenance")),
+        ({"requests": ["500,1s"]}, ("digest", "provenance", "sbom")),
     ],
 )
 def test_a_release_that_fails_leaves_the_old_revision(
@@ -219,13 +220,15 @@ def test_gcloud_has_the_commands_and_flags(cloud: Cloud, tmp_path: Path) -> None
     tree = completions()
     run(cloud, resolve(FILES[0]), skip=("lint-test",))
     run(cloud, resolve(FILES[1], {"_BUILD": "b1", "_COMMIT": COMMIT}))
+    cloud.run("sbom.sh", {"SBOMS": "bills"})
     (tmp_path / "vertex").mkdir()
     vertex = Cloud(tmp_path / "vertex", programs=("curl",))
     vertex.set(label="tabby")  # and so it is rolled back
     vertex.run("vertex.sh", {"ENDPOINT": "7"})
     calls = [*cloud.state["calls"], *vertex.state["calls"]]
     found = {" ".join(check(tree, call[1:])) for call in calls if call[0] == "gcloud"}
-    assert {"run deploy", "logging read", "ai endpoints undeploy-model"} <= found
+    assert {"run deploy", "logging read", "artifacts sbom load"} <= found
+    assert "ai endpoints undeploy-model" in found
 
 
 def check(tree: dict[str, Any], arguments: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The scripts from a commit to a digest that may be deployed, each by itself."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -169,6 +170,41 @@ def test_an_image_without_a_provenance_is_not_released(
 def test_a_provenance_may_come_late(cloud: Cloud) -> None:
     cloud.set(plan={"0": "before", "1": "before"})
     assert cloud.run("provenance.sh", {**_SOURCE, "PROVENANCE_S": "30"}).returncode == 0
+
+
+def test_the_bill_of_materials_lies_beside_the_release(cloud: Cloud, tmp_path: Path) -> None:
+    done = cloud.run("sbom.sh", {"SBOMS": "bills"})
+    assert done.returncode == 0, done.stdout
+    bill = tmp_path / "state" / "sbom.cdx.json"
+    assert json.loads(bill.read_text())["bomFormat"] == "CycloneDX"
+    run, load = cloud.state["calls"]
+    assert run[:2] == ["docker", "run"]
+    assert run[-2:] == [f"{IMAGE}@{DIGEST}", "/app/sbom.cdx.json"]
+    assert load[2:5] == ["artifacts", "sbom", "load"]
+    assert {f"--source={bill}", f"--uri={IMAGE}@{DIGEST}", "--destination=gs://bills"} < set(load)
+
+
+def test_without_a_bucket_the_bill_is_not_uploaded(cloud: Cloud) -> None:
+    assert cloud.run("sbom.sh").returncode == 0
+    assert [call[0] for call in cloud.state["calls"]] == ["docker"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"plan": {"0": "before"}}, "expected a bill of materials in the image, got none"),
+        ({"sbom": ""}, "expected a bill of materials of CycloneDX, got another file"),
+        ({"sbom": '{"bomFormat": "other"}'}, "of CycloneDX, got other"),
+        ({"plan": {"1": "before"}}, "fails as planned"),
+    ],
+)
+def test_a_release_without_its_bill_of_materials_stops(
+    cloud: Cloud, changes: dict[str, object], why: str
+) -> None:
+    cloud.set(**changes)
+    done = cloud.run("sbom.sh", {"SBOMS": "bills"})
+    assert done.returncode == 1
+    assert why in done.stdout
 
 
 def test_the_smoke_test_knows_the_real_function(cloud: Cloud) -> None:

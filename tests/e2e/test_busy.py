@@ -1,67 +1,25 @@
 """What a server does when more comes than it can answer."""
 
-import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import requests
 
-from servers import Server
-from tiny_models import write_slow_model
-from zeropoint.artifact import LocalRepository
-from zeropoint.loader import load
-from zeropoint.settings import Settings
-
-# One core, one pass at a time; a thread of the pool is far away from its end.
-SETTINGS = {"ZEROPOINT_MAX_QUEUE": "3", "ZEROPOINT_CPUS": "1"}
-
-
-class Slow(NamedTuple):
-    """A server of the model ``slow``, and how many turns it makes in about 0.4 s."""
-
-    server: Server
-    turns: int
+from slow_server import Slow, ask, slow_server, wait_for_queue
 
 
 @pytest.fixture(params=[20])
 def slow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Slow]:
-    """A server that has measured its pace, 0.4 s an answer; the parameter is its time limit."""
-    write_slow_model(tmp_path)
-    model = load(LocalRepository(tmp_path), "slow", Settings(cpus=1))
-    began_s = time.monotonic()
-    model.predict([50])
-    turns = max(1, round(50 * 0.4 / (time.monotonic() - began_s)))
+    """A slow server with a place for results; the parameter is its time limit."""
     settings = {
-        "ZEROPOINT_MODELS": str(tmp_path),
         "ZEROPOINT_TIMEOUT_S": str(request.param),
         "ZEROPOINT_RESULTS": (tmp_path / "results").as_uri(),
     }
-    with Server({**SETTINGS, **settings}) as running:
-        running.wait_until_ready()
-        assert ask(running, turns, 2).ok
-        yield Slow(running, turns)
-
-
-def ask(server: Server, turns: int, count: int = 1) -> requests.Response:
-    return requests.post(server.url + "/predict", json={"instances": [turns] * count}, timeout=60.0)
-
-
-def in_queue(server: Server) -> int:
-    text = requests.get(server.url + "/metrics", timeout=10.0).text
-    found = re.search(r'^zeropoint_model_requests\{model="slow"\} (\S+)', text, re.M)
-    assert found
-    return int(float(found[1]))
-
-
-def wait_for_queue(server: Server, length: int) -> None:
-    until_s = time.monotonic() + 10.0
-    while in_queue(server) != length:
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
+    with slow_server(tmp_path / "models", **settings) as running:
+        yield running
 
 
 def test_a_full_queue_answers_429_in_each_protocols_shape(slow: Slow) -> None:

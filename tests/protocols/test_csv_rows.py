@@ -90,12 +90,24 @@ def test_no_more_rows_are_read_than_are_allowed() -> None:
 
 
 def test_a_file_is_not_copied_as_text() -> None:
-    data = b"a\n" + b"x" * 99 + b"\n" * 4_000_000
+    data = b"a\n" + b"x" * 99 + b"\n" * 400_000
     tracemalloc.start()
     csv_rows.decode(data)
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most_bytes < len(data) // 2
+
+
+@pytest.mark.parametrize("token", [b",", b"\n", b"\r", b"\r\n"])
+def test_more_values_than_any_table_has_are_too_large(token: bytes) -> None:
+    with pytest.raises(BodyTooLargeError, match="expected CSV of at most 2097152 values, got more"):
+        csv_rows.decode(b"a" + token * (csv_rows.MAX_VALUES + 1))
+
+
+def test_very_many_columns_are_read() -> None:
+    names = ",".join(map(str, range(50_000)))
+    (row,) = csv_rows.decode(f"{names}\n{names}\n".encode())
+    assert list(row.values()) == list(range(50_000))
 
 
 @given(st.binary(max_size=200) | st.text(st.sampled_from('ab1,"\n\r.'), max_size=60))

@@ -60,7 +60,11 @@ def of_sdk(found: "CloudEvent") -> Event:
     source, id_, type_ = (str(found.get(key) or "") for key in ("source", "id", "type"))
     if not (source and id_ and type_):
         raise EventError("expected a CloudEvent with source, id and type, got an empty one")
-    time = str(found.get("time") or "")
+    time, media_type = (str(found.get(key) or "") for key in ("time", "datacontenttype"))
+    try:
+        "".join((source, id_, type_, time, media_type)).encode()
+    except UnicodeEncodeError:  # JSON can write half of a surrogate pair, and no record can hold it
+        raise EventError("expected a CloudEvent whose attributes are Unicode texts") from None
     data = found.get_data()
     if type_ == OBJECT_FINALIZED:
         return Event(source, id_, type_, time, object=stored_object(data))
@@ -70,7 +74,7 @@ def of_sdk(found: "CloudEvent") -> Event:
         raise EventTypeError(
             f"expected {OBJECT_FINALIZED} or {MESSAGE_PUBLISHED}, got another type"
         )
-    media_type = str(found.get("datacontenttype") or "").partition(";")[0].strip().lower()
+    media_type = media_type.partition(";")[0].strip().lower()
     if isinstance(data, str):  # JSON, as the SDK hands over the data of a structured event
         try:
             value = msgspec.json.decode(data)

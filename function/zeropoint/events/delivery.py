@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from zeropoint import gcs
+from zeropoint import gcs, headroom
+from zeropoint.bulkhead import Bulkhead
 from zeropoint.catalog import Catalog
 from zeropoint.errors import (
     BodyTooLargeError,
@@ -19,7 +20,7 @@ from zeropoint.errors import (
 from zeropoint.events import Event, EventConflictError, EventTooOldError, payload
 from zeropoint.logs import log
 from zeropoint.model import Answer
-from zeropoint.protocols import Call, strict_json
+from zeropoint.protocols import Call, refuse_many, strict_json
 from zeropoint.settings import Settings
 from zeropoint.sinks import open_sink
 
@@ -47,7 +48,8 @@ class Deliveries:
         self._catalog = catalog
         self._answer_call = answer
         self._sink = open_sink(settings)
-        self._buckets = gcs.allowed(settings.buckets)
+        self._buckets = gcs.allowed(settings.buckets, settings.timeout_s)
+        self._waiting = Bulkhead(settings.max_queue)
         where = self._sink.location
         if where.startswith(gcs.SCHEME) and gcs.split(where)[0] in self._buckets:
             log.warning(
@@ -65,7 +67,7 @@ class Deliveries:
         """
         if event.object and self._sink.owns(event.object.bucket, event.object.name):
             return Receipt("ignored")
-        if written := self._sink.get(event.name):
+        if written := self._get(event.name):
             return self._repeated(event, written)
         try:
             self._refuse_old(event)
@@ -74,9 +76,9 @@ class Deliveries:
             return self.refuse(error, event.name, event)
         record = strict_json.encode({**_of_event(event), **_of_answer(answer)})
         attributes = {"source": event.source, "id": event.id, "outcome": "result"}
-        if self._sink.put(event.name, record, attributes):
+        if self._put(event.name, record, attributes):
             return Receipt("written", event.name)
-        written = self._sink.get(event.name)
+        written = self._get(event.name)
         return self._repeated(event, written) if written else Receipt("repeated", event.name)
 
     def refuse(self, error: ZeropointError, name: str, event: Event | None = None) -> Receipt:
@@ -91,13 +93,21 @@ class Deliveries:
         if event:
             attributes |= {"source": event.source, "id": event.id}
         name = f"errors/{name}"
-        self._sink.put(name, strict_json.encode(record), attributes)
+        self._put(name, strict_json.encode(record), attributes)
         log.warning("event refused: %s (%s)", error.message, error.code)
         return Receipt("refused", name)
 
     def refuse_body(self, error: ZeropointError, body: bytes) -> Receipt:
         """Records the error of a delivery that holds no event; raises as `refuse` does."""
         return self.refuse(error, f"unread/{hashlib.sha256(body).hexdigest()}.json")
+
+    def _get(self, name: str) -> bytes | None:
+        with self._waiting.enter():
+            return self._sink.get(name)
+
+    def _put(self, name: str, record: bytes, attributes: dict[str, str]) -> bool:
+        with self._waiting.enter():
+            return self._sink.put(name, record, attributes)
 
     def _repeated(self, event: Event, written: bytes) -> Receipt:
         try:
@@ -129,6 +139,7 @@ class Deliveries:
             found = payload.of_message(event.data, event.media_type)
         else:
             found = payload.of_object(event.object.name, self._read(event), takes_files)
+        refuse_many(found.instances, self._settings)
         return self._answer_call(Call(found.instances, found.parameters))
 
     def _read(self, event: Event) -> bytes:
@@ -138,10 +149,14 @@ class Deliveries:
             raise InvalidError("expected an object of a bucket that ZEROPOINT_BUCKETS names")
         limit = self._settings.max_body_bytes
         try:
-            size = self._buckets[bucket].size(name, generation)
-            if size > limit:
-                raise BodyTooLargeError(f"expected an object of at most {limit} bytes, got {size}")
-            return self._buckets[bucket].read(name, limit, generation)
+            with self._waiting.enter():
+                size = self._buckets[bucket].size(name, generation)
+                if size > limit:
+                    raise BodyTooLargeError(
+                        f"expected an object of at most {limit} bytes, got {size}"
+                    )
+                with headroom.reserve(2 * size):  # the client joins what came
+                    return self._buckets[bucket].read(name, limit, generation)
         except gcs.ObjectNotFoundError:
             raise InvalidError(
                 "expected an object that is still there at this generation, got none"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from zeropoint.errors import InvalidError, MalformedError
+from zeropoint.errors import BodyTooLargeError, InvalidError, MalformedError
 from zeropoint.instances import Blob, Instance
 from zeropoint.protocols import csv_rows, native, strict_json
 
@@ -58,6 +58,8 @@ def of_object(name: str, data: bytes, takes_files: bool) -> Payload:
     if takes_files:
         return Payload([Blob(data)])
     if name.endswith(_LINES):
+        if data.count(b"\n") > csv_rows.MAX_VALUES:
+            raise BodyTooLargeError(f"expected at most {csv_rows.MAX_VALUES} lines, got more")
         lines = [line for line in data.split(b"\n") if line.strip()]
         return Payload([_line(line, number) for number, line in enumerate(lines, 1)])
     if name.endswith(".csv"):

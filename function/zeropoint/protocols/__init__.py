@@ -67,3 +67,15 @@ def read_body(request: Request, settings: Settings) -> bytes:
     if not body:
         raise MalformedError("expected a body, got none")
     return body
+
+
+def refuse_many(instances: Sequence[Instance], settings: Settings) -> None:
+    """Refuses instances of which there are too many, before anything is made of them.
+
+    Raises:
+        BodyTooLargeError: over ``ZEROPOINT_MAX_INSTANCES``.
+    """
+    if len(instances) > settings.max_instances:
+        raise BodyTooLargeError(
+            f"expected at most {settings.max_instances} instances, got {len(instances)}"
+        )

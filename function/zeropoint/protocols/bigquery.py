@@ -14,7 +14,7 @@ import msgspec
 from zeropoint.errors import MalformedError, UnsupportedMediaError, ZeropointError
 from zeropoint.instances import NULL, Instance
 from zeropoint.model import Answer
-from zeropoint.protocols import Body, Call, read_body, strict_json
+from zeropoint.protocols import Body, Call, read_body, refuse_many, strict_json
 from zeropoint.protocols.description import Description, Offer, any_of, object_of
 from zeropoint.settings import Settings
 from zeropoint.wsgi import Request
@@ -33,11 +33,13 @@ def decode(request: Request, settings: Settings) -> Call:
     Raises:
         UnsupportedMediaError: it is not JSON.
         MalformedError: it is not such a document.
-        BodyTooLargeError: it is over ``ZEROPOINT_MAX_BODY_BYTES``.
+        BodyTooLargeError: it is over ``ZEROPOINT_MAX_BODY_BYTES``, or its calls are over
+            ``ZEROPOINT_MAX_INSTANCES``.
     """
     if not strict_json.is_json(request.media_type):
         raise UnsupportedMediaError("expected the media type application/json, got another")
     document = strict_json.decode(read_body(request, settings), Document)
+    refuse_many(document.calls, settings)
     context = document.user_defined_context
     parameters = strict_json.decode(context.get("parameters", "{}").encode(), dict[str, Any])
     instances = [_instance(arguments) for arguments in document.calls]

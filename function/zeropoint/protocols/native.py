@@ -11,7 +11,7 @@ import msgspec
 from zeropoint.errors import MalformedError, ZeropointError
 from zeropoint.instances import Blob
 from zeropoint.model import Answer
-from zeropoint.protocols import Body, Call, csv_rows, read_body, strict_json
+from zeropoint.protocols import Body, Call, csv_rows, read_body, refuse_many, strict_json
 from zeropoint.protocols.description import (
     DIGEST,
     Description,
@@ -42,8 +42,8 @@ def decode(request: Request, settings: Settings) -> Call:
 
     Raises:
         MalformedError: the body is empty or cannot be parsed.
-        BodyTooLargeError: the body is over ``ZEROPOINT_MAX_BODY_BYTES``, or a form's files or the
-            rows of CSV are over ``ZEROPOINT_MAX_INSTANCES``.
+        BodyTooLargeError: the body is over ``ZEROPOINT_MAX_BODY_BYTES``, or its instances, a
+            form's files or the rows of CSV are over ``ZEROPOINT_MAX_INSTANCES``.
     """
     media_type = request.media_type
     body = read_body(request, settings)
@@ -54,6 +54,7 @@ def decode(request: Request, settings: Settings) -> Call:
         return Call(files, _query(request))
     if strict_json.is_json(media_type):
         document = strict_json.decode(body, Document)
+        refuse_many(document.instances, settings)
         parameters = _query(request)
         if parameters.keys() & document.parameters.keys():
             raise MalformedError("expected a parameter in the query or in the JSON, got it in both")
@@ -155,6 +156,6 @@ def _query(request: Request) -> dict[str, Any]:
             raise MalformedError("expected each parameter of the query once, got one again")
         try:
             found[key] = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             found[key] = text
     return found

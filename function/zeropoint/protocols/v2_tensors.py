@@ -36,8 +36,9 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 DATATYPES = tuple(_DTYPES)
 _DATATYPES = {dtype: name for name, dtype in _DTYPES.items()}
-_JSON_TYPES: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float, "O": str}
+_JSON_TYPES: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": int | float, "O": str}
 _MAX_RANK = 32
+MAX_TEXTS = 1 << 20  # each takes fifty bytes or more, and four as binary data
 _OPENING = re.compile(rb"[\s\[]*")
 
 
@@ -71,6 +72,8 @@ def refuse_absurd(datatype: str, shape: Sequence[int], max_elements: int) -> Non
         raise MalformedError(f"expected a datatype of {', '.join(DATATYPES)}, got another")
     if len(shape) > _MAX_RANK:
         raise MalformedError(f"expected at most {_MAX_RANK} dimensions, got {len(shape)}")
+    if datatype == BYTES:
+        max_elements = min(max_elements, MAX_TEXTS)
     if math.prod(dim or 1 for dim in shape) > max_elements:
         raise MalformedError(f"expected a shape of at most {max_elements} elements, got more")
 

@@ -82,7 +82,7 @@ def open_sink(settings: Settings) -> Sink:
         if location.startswith(file.SCHEME):
             return file.FileSink(file.folder(location))
         if location.startswith(gcs.SCHEME):
-            return bucket.BucketSink(location)
+            return bucket.BucketSink(location, settings.timeout_s)
         if location.startswith(pubsub.SCHEME):
             return pubsub.PubsubSink(location)
         raise ValueError("expected another scheme")

@@ -1,5 +1,6 @@
 """Records as objects of a Cloud Storage bucket, written on the condition that there is none."""
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -21,12 +22,13 @@ class BucketSink:
 
     Args:
         uri: ``gs://bucket`` or ``gs://bucket/prefix``.
+        patience_s: About how long a call may take where the storage stalls or fails.
 
     Raises:
         ValueError: not such a URI.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, patience_s: float = math.inf) -> None:
         bucket, prefix = gcs.split(uri.rstrip("/"))
         if not _BUCKET.fullmatch(bucket):
             raise ValueError("expected a bucket's name behind gs://, got another text")
@@ -36,7 +38,7 @@ class BucketSink:
                 " characters, got another"
             )
         self.location = uri
-        self._bucket = gcs.Bucket(bucket)
+        self._bucket = gcs.Bucket(bucket, patience_s)
         self._prefix = f"{prefix}/" if prefix else ""
 
     def put(self, name: str, record: bytes, attributes: Mapping[str, str]) -> bool:

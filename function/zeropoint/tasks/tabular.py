@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from zeropoint import json_bounds
 from zeropoint.artifact import Artifact
 from zeropoint.errors import InvalidError, ManifestError
 from zeropoint.instances import Blob, Instance
@@ -105,10 +106,12 @@ def parsed(instance: Instance) -> Any:
 
     Raises:
         InvalidError: a text that is no JSON, or not of a row.
+        BodyTooLargeError: a text of more values than `json_bounds` lets pass.
     """
     text = instance.data if isinstance(instance, Blob) else instance
     if not isinstance(text, str | bytes):
         return text
+    json_bounds.refuse_costly(text)
     try:
         return _read(text)
     except msgspec.ValidationError:

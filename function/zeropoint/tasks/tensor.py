@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from zeropoint import json_bounds
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ArtifactError, InvalidError
 from zeropoint.instances import Blob, Instance
@@ -81,6 +82,7 @@ class TensorTask:
             instance = instance.data
         elif not isinstance(instance, str) or any(s.dtype == np.object_ for s in self._inputs):
             return instance
+        json_bounds.refuse_costly(instance)
         try:
             return msgspec.json.decode(instance)
         except (ValueError, RecursionError):

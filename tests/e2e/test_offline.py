@@ -1,0 +1,50 @@
+"""Without any network but the loopback device it serves, and asks for none."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from servers import ROOT, environment
+
+_PROGRAM = ROOT / "tests" / "offline.py"
+
+
+def namespace() -> tuple[str, ...]:
+    """Returns the command that gives a program a network namespace of its own."""
+    for options in (("--net",), ("--net", "--map-root-user")):
+        command = (shutil.which("unshare") or "unshare", *options)
+        try:
+            tried = subprocess.run([*command, "true"], capture_output=True, check=False, timeout=30)
+        except OSError:
+            break
+        if tried.returncode == 0:
+            return command
+    pytest.skip("no network namespace can be made here")
+
+
+@pytest.mark.parametrize("kind", ["serve", "framework"])
+def test_a_photo_is_answered_without_a_network_and_none_is_missed(
+    tmp_path: Path, kind: str
+) -> None:
+    """The kernel counts what finds no way; its counters are shown to count."""
+    paths = {"PYTHONPATH": f"{ROOT / 'function'}:{ROOT / 'tests'}"}
+    done = subprocess.run(
+        [*namespace(), sys.executable, str(_PROGRAM), kind],
+        cwd=ROOT,
+        env=environment(tmp_path, paths),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout) == {
+        "label": "tiger cat",
+        "lost": 0,
+        "lost with a packet to elsewhere": 1,
+        "lost with a question for a name": 2,
+    }
