@@ -142,29 +142,34 @@ class Batcher:
 
     def _give_turns(self) -> None:
         """Gives each free turn to the oldest job whose thread has none; the lock is held."""
-        if self._running < self._most_passes:
-            self._drop_gone()
         for job in tuple(self._jobs):
             if self._running == self._most_passes:
                 return
-            if not job.turn and job.waiting:
+            if not job.turn and job.waiting and not self._drop_gone(job):
                 self._running += 1
                 job.turn = self._take(job)
                 if job.woken:
                     job.woken.set()
 
-    def _drop_gone(self) -> None:
-        """Withdraws the jobs whose callers hung up while they waited; the lock is held."""
-        for job in [one for one in self._jobs if one.woken and not one.turn and one.gone()]:
-            self._withdraw(job, callers.gone())
-            if job.left == 0 and job.woken:
-                job.woken.set()
+    def _drop_gone(self, job: _Job) -> bool:
+        """Withdraws a job whose caller hung up while it waited; the lock is held.
+
+        Asked for each job as its turn comes: to ask for all that wait takes longer than a pass.
+        """
+        if not job.woken or not job.gone():
+            return False
+        self._withdraw(job, callers.gone())
+        if job.left == 0:
+            job.woken.set()
+        return True
 
     def _take(self, first: _Job) -> list[_Item]:
         """Takes what goes in one pass: a job's oldest item and what fits to it, in order."""
         batch: list[_Item] = []
         rows = width = filled = 0
         for job in [first, *[job for job in self._jobs if job is not first]]:
+            if job is not first and self._drop_gone(job):
+                continue
             kept = []
             for item in job.waiting:
                 widest = max(width, item.width)

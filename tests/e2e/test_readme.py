@@ -41,9 +41,11 @@ def port(built_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 @needs_make
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_each_command_prints_what_the_document_says(
-    port: int, built_repository: Path, document: Path
+    port: int, built_repository: Path, document: Path, tmp_path: Path
 ) -> None:
     own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    part = tmp_path / "coverage"  # of a part less is covered, and what was measured here stays
+    part.write_text(f"[run]\nparallel = true\ndata_file = {tmp_path / 'data'}\n")
     for command, printed in steps(document):
         if command in SERVERS:
             continue
@@ -56,7 +58,11 @@ def test_each_command_prints_what_the_document_says(
             capture_output=True,
             text=True,
             check=False,
-            env={**own, "ZEROPOINT_MODELS": str(built_repository)},
+            env={
+                **own,
+                "ZEROPOINT_MODELS": str(built_repository),
+                "COVERAGE_RCFILE": str(part),
+            },
             timeout=300,
         )
         assert done.returncode == 0, command + done.stdout + done.stderr
