@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -221,27 +222,29 @@ def test_no_items_need_no_pass() -> None:
 
 
 def test_no_turn_is_free_while_somebody_waits() -> None:
-    inside: list[float] = []
+    inside: set[float] = set()
     go = {number: threading.Event() for number in (1.0, 2.0, 3.0, 4.0)}
 
     def run(tensors: Tensors) -> Tensors:
         number = float(tensors["x"][0, 0])
-        inside.append(number)
+        inside.add(number)
         assert go[number].wait(10.0)
         return {"y": tensors["x"]}
 
     batcher = Batcher(run, passes=2)
     with ThreadPoolExecutor(3) as pool:
-        pool.submit(lambda: answers(batcher, numbers(1.0), numbers(2.0)))
-        wait_until(lambda: inside == [1.0])
-        pool.submit(lambda: answers(batcher, numbers(3.0)))
-        wait_until(lambda: inside == [1.0, 3.0])
-        pool.submit(lambda: answers(batcher, numbers(4.0)))
+        one = pool.submit(lambda: answers(batcher, numbers(1.0), numbers(2.0), numbers(3.0)))
+        wait_until(lambda: inside == {1.0, 2.0})  # a caller alone has all turns
+        other = pool.submit(lambda: answers(batcher, numbers(4.0)))
         wait_until(lambda: len(batcher._jobs) == 2)
-        go[3.0].set()  # the oldest that waits is behind its own pass: the turn is the next one's
-        wait_until(lambda: inside == [1.0, 3.0, 4.0])
-        for event in go.values():
-            event.set()
+        go[2.0].set()
+        wait_until(lambda: inside == {1.0, 2.0, 3.0})
+        go[3.0].set()
+        wait_until(lambda: inside == {1.0, 2.0, 3.0, 4.0})
+        go[4.0].set()
+        assert other.result(10.0) == [[4.0]]  # whoever came before is still at it
+        go[1.0].set()
+        assert one.result(10.0) == [[1.0], [2.0], [3.0]]
 
 
 def test_arrays_of_uneven_rows_shift_nobody_elses() -> None:
@@ -272,7 +275,8 @@ class Interrupt(BaseException):
     """What ends a thread, as KeyboardInterrupt and SystemExit do."""
 
 
-def test_an_interrupted_pass_leaves_nobody_waiting() -> None:
+@pytest.mark.parametrize("first", [0.0, 7.0])
+def test_an_interrupted_pass_leaves_nobody_waiting(first: float) -> None:
     model = Doubling()
 
     def run(tensors: Tensors) -> Tensors:
@@ -282,21 +286,23 @@ def test_an_interrupted_pass_leaves_nobody_waiting() -> None:
         return found
 
     batcher = Batcher(run, max_batch=2)
-
-    def stopped() -> str:
-        try:
-            answers(batcher, numbers(7.0))
-        except Interrupt:
-            return "stopped"
-        return "answered"
-
-    calls: list[Callable[[], Any]] = [
-        stopped,
-        *[lambda n=n: answers(batcher, numbers(n)) for n in (1.0, 2.0)],
-    ]
-    first, joined, last = gathered(batcher, model, *calls)
-    assert (first, last) == ("stopped", [[4.0]])
-    assert isinstance(joined, ServerError)
+    model.go.clear()
+    with ThreadPoolExecutor(4) as pool:
+        # The first pass is in its caller's thread, those behind it are in one of their own.
+        mine = pool.submit(answers, batcher, numbers(first))
+        wait_until(lambda: model.inside > 0)
+        others = []
+        for count, number in enumerate((7.0 - first, 1.0, 2.0), 1):
+            others.append(pool.submit(answers, batcher, numbers(number)))
+            wait_until(lambda count=count: len(batcher._jobs) == count)  # type: ignore[misc]
+        model.go.set()
+    if first == 7.0:
+        assert isinstance(mine.exception(), Interrupt)
+        assert [one.result() for one in others] == [[[0.0]], [[2.0]], [[4.0]]]
+    else:
+        assert mine.result() == [[0.0]]
+        assert [type(one.exception()) for one in others] == [ServerError, ServerError, NoneType]
+        assert others[2].result() == [[4.0]]
     assert batcher._running == 0
 
 
@@ -316,7 +322,7 @@ def untraced() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("untraced")
-def test_a_caller_interrupted_in_its_sleep_gives_its_turn_away() -> None:
+def test_a_caller_interrupted_in_its_sleep_keeps_no_turn() -> None:
     model = Doubling()
     batcher = Batcher(model.run)
     sleeper: list[int] = []
@@ -327,7 +333,7 @@ def test_a_caller_interrupted_in_its_sleep_gives_its_turn_away() -> None:
             answers(batcher, numbers(1.0))
 
     def interrupt() -> list[list[float]]:
-        # Told in its sleep it is interrupted as it wakes, which is when it has the turn.
+        # Told in its sleep it is interrupted as it wakes, with its answer.
         wait_until(lambda: batcher._jobs[0].woken is not None)
         time.sleep(0.05)
         set_error = ctypes.pythonapi.PyThreadState_SetAsyncExc

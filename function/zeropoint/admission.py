@@ -57,17 +57,7 @@ class Admission:
                 self._measure(count, began_s)
 
         with self._lock:
-            wait_s = self._wait_s()
-            if self.requests >= self._max_queue:
-                raise OverloadedError(
-                    f"expected at most {self._max_queue} requests at once for this model",
-                    wait_s or _UNKNOWN_S,
-                )
-            if self.requests and began_s + wait_s > deadline_s:
-                raise OverloadedError(
-                    f"expected a wait within the deadline, got one of {wait_s:.0f} s",
-                    wait_s or _UNKNOWN_S,
-                )
+            self.refuse_crowd(deadline_s)
             self.requests += 1
             self._instances += instances
         try:
@@ -80,6 +70,27 @@ class Admission:
             with self._lock:
                 self.requests -= 1
                 self._instances -= left
+
+    def refuse_crowd(self, deadline_s: float) -> None:
+        """Refuses a request that would wait too long; asked without the lock, it may be mistaken.
+
+        Args:
+            deadline_s: Of `time.monotonic`.
+
+        Raises:
+            OverloadedError: the queue is full, or the answer would come after the deadline.
+        """
+        wait_s = self._wait_s()
+        if self.requests >= self._max_queue:
+            raise OverloadedError(
+                f"expected at most {self._max_queue} requests at once for this model",
+                wait_s or _UNKNOWN_S,
+            )
+        if self.requests and time.monotonic() + wait_s > deadline_s:
+            raise OverloadedError(
+                f"expected a wait within the deadline, got one of {wait_s:.0f} s",
+                wait_s or _UNKNOWN_S,
+            )
 
     def _wait_s(self) -> float:
         """Returns the seconds until all that was admitted is answered."""

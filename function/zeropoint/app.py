@@ -17,6 +17,7 @@ from zeropoint import (
 from zeropoint.errors import (
     MethodNotAllowedError,
     ModelUnavailableError,
+    OverloadedError,
     ServerError,
     UnavailableError,
     UnsupportedMediaError,
@@ -49,6 +50,14 @@ class App:
         routes = table(serving.settings)
         self._by_path = {route.path: route for route in routes if route.method == "POST"}
         self._match = Routes(routes).match
+        # Those whose path tells the model.
+        self._crowded = {
+            route
+            for route in routes
+            if route.handler in (handlers.predict, handlers_v2.infer)
+            and route is not ROOT
+            and route.protocol is not bigquery
+        }
 
     def start(self) -> None:
         """Begins to load the default model; called where requests will be served."""
@@ -81,10 +90,39 @@ class App:
         finally:
             request.close()
         self._metrics.ended(route.path if route else "none", response.status)
-        request_id = request.header("x-request-id")
-        if _REQUEST_ID.fullmatch(request_id):
-            response = response.having("X-Request-Id", request_id)
-        return response
+        return _having_id(response, request.header("x-request-id"))
+
+    def refuse_crowd(self, method: str, path: str, request_id: str, full: bool) -> Response | None:
+        """Answers a request whose model has too many, before anything is made of its body.
+
+        Under a load of many times what can be answered, most requests end here: in the thread
+        that read them, for less than it takes to hand one to another. Events do not: they may
+        have their result already.
+
+        Args:
+            method: Of the request.
+            path: Of the request, with its leading slash.
+            request_id: Its header X-Request-Id.
+            full: Whether all threads that could answer it have work.
+
+        Returns:
+            The refusal; None: it is to be answered as any other.
+        """
+        try:
+            route, arguments = self._match(method, path)
+            if route not in self._crowded:
+                return None
+            if full:
+                raise OverloadedError("expected fewer requests at once")
+            self._serving.refuse_crowd(arguments.get("model", ""))
+        except OverloadedError as error:
+            self._metrics.began()
+            response = self.refuse(error, route.protocol)
+            self._metrics.ended(route.path, response.status)
+            return _having_id(response, request_id)
+        except ZeropointError:
+            pass
+        return None
 
     def refuse(self, error: Exception, protocol: Protocol = native) -> Response:
         """Makes any error an answer: the one place where errors become HTTP.
@@ -105,6 +143,13 @@ class App:
         if isinstance(error, MethodNotAllowedError):
             headers["Allow"] = ", ".join(error.allow)
         return responses.of_body(protocol.refuse(error), error.status, headers)
+
+
+def _having_id(response: Response, request_id: str) -> Response:
+    """Returns a response with the request's own id, if it has one that may go into a log."""
+    if _REQUEST_ID.fullmatch(request_id):
+        return response.having("X-Request-Id", request_id)
+    return response
 
 
 @gives(handlers.Index)

@@ -1,21 +1,26 @@
 """Forward passes that many callers share: adaptive batching, without a timer.
 
 Each caller is a *job*: its items, and what became of them. There is a *turn* for each pass that
-may run at once. A free turn goes to the job that has waited longest: its caller's thread runs a
-pass of its oldest item and of what fits to it, whoever else's, up to ``max_batch`` rows. So an
-idle model begins at once, in the caller's own thread; what comes meanwhile goes together next.
+may run at once. A caller who finds one free runs a pass at once, in its own thread. While it runs
+others come; the turn then goes to a thread that does nothing but passes, one behind the other: of
+the oldest job's items and of what fits to them, whoever else's, up to ``max_batch`` rows. So an
+idle model answers without a change of threads, and a busy one waits for no caller's thread to wake.
 """
 
 import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from zeropoint import callers, tensors
 from zeropoint.errors import ArtifactError, ServerError
 from zeropoint.logs import log
 from zeropoint.tensors import Tensors
+
+# Of all models: a thread for each turn that is taken by more than one caller.
+_passing = ThreadPoolExecutor(64, "pass")
 
 # Rows are not joined where filling them up to one length would more than double the work.
 _MOST_FILLED = 2.0
@@ -45,7 +50,6 @@ class _Job:
     def __init__(self) -> None:
         self.waiting: list[_Item] = []  # in no pass yet
         self.left = 0  # items without an answer: those waiting, and those in a pass
-        self.turn: list[_Item] = []  # the pass that its caller's thread is to run, or runs
         self.woken: threading.Event | None = None  # once it sleeps
         self.gone = callers.current().gone
         self.parts: list[Part] = []
@@ -105,18 +109,18 @@ class Batcher:
         job.left = len(items)
         with self._lock:
             self._jobs.append(job)
-            self._give_turns()
+            turn, *others = self._free_turns()
+        for other in others:
+            self._give(other)
         try:
+            while turn and turn[0].job is job:
+                turn = self._pass(turn)
+            self._give(turn)
             while job.left:
-                if job.turn:
-                    self._pass(job)
-                else:
-                    self._sleep(job, deadline_s)
-        except BaseException:  # this thread ends, and others may wait for the turn that it has
+                self._sleep(job, deadline_s)
+        except BaseException:
             with self._lock:
                 self._withdraw(job, ServerError("the caller was interrupted"))
-            if job.turn:
-                self._pass(job)
             raise
         if job.error:
             try:
@@ -140,16 +144,22 @@ class Batcher:
                 key.append((name, shape))
         return _Item(job, place, tensors, rows, width, [job, place] if alone else key)
 
-    def _give_turns(self) -> None:
-        """Gives each free turn to the oldest job whose thread has none; the lock is held."""
-        for job in tuple(self._jobs):
-            if self._running == self._most_passes:
-                return
-            if not job.turn and job.waiting and not self._drop_gone(job):
-                self._running += 1
-                job.turn = self._take(job)
-                if job.woken:
-                    job.woken.set()
+    def _free_turns(self) -> list[list[_Item]]:
+        """Takes each free turn that somebody waits for, at least an empty one; the lock is held."""
+        turns = []
+        while self._running < self._most_passes and self._jobs:
+            self._running += 1
+            turns.append(self._take())
+        return turns or [[]]
+
+    def _give(self, turn: list[_Item]) -> None:
+        """Has a thread of its own run the pass of a turn, and all that follow."""
+        if turn:
+            _passing.submit(self._run_passes, turn)
+
+    def _run_passes(self, turn: list[_Item]) -> None:
+        while turn:
+            turn = self._pass(turn)
 
     def _drop_gone(self, job: _Job) -> bool:
         """Withdraws a job whose caller hung up while it waited; the lock is held.
@@ -163,12 +173,15 @@ class Batcher:
             job.woken.set()
         return True
 
-    def _take(self, first: _Job) -> list[_Item]:
-        """Takes what goes in one pass: a job's oldest item and what fits to it, in order."""
+    def _take(self) -> list[_Item]:
+        """Takes what goes in a turn's next pass: the oldest item and what fits to it, in order.
+
+        The lock is held. If nobody waits, the turn is free.
+        """
         batch: list[_Item] = []
         rows = width = filled = 0
-        for job in [first, *[job for job in self._jobs if job is not first]]:
-            if job is not first and self._drop_gone(job):
+        for job in tuple(self._jobs):
+            if self._drop_gone(job):
                 continue
             kept = []
             for item in job.waiting:
@@ -188,12 +201,14 @@ class Batcher:
             if rows >= self._max_batch:
                 break
         self._jobs = [job for job in self._jobs if job.waiting]
+        if not batch:
+            self._running -= 1
         return batch
 
     def _sleep(self, job: _Job, deadline_s: float) -> None:
-        """Waits for a job's turn or its last answer; at the deadline the job is withdrawn."""
+        """Waits for a job's last answer; at the deadline the job is withdrawn."""
         with self._lock:
-            if job.turn or not job.left:
+            if not job.left:
                 return
             job.woken = threading.Event()
             if not job.waiting:
@@ -201,31 +216,41 @@ class Batcher:
         left_s = deadline_s - time.monotonic()
         job.woken.wait(None if left_s == math.inf else max(0.0, left_s))
         with self._lock:
-            if job.waiting and not job.turn and time.monotonic() >= deadline_s:
+            if job.waiting and time.monotonic() >= deadline_s:
                 self._withdraw(job, TimeoutError("the deadline came before the turn"))
 
-    def _pass(self, runner: _Job) -> None:
-        """Runs the pass of a job's turn, gives each caller its part, and the turn away."""
+    def _pass(self, turn: list[_Item]) -> list[_Item]:
+        """Runs the pass of a turn, and gives each caller its part; returns the turn's next one."""
         jobs: dict[_Job, list[_Item]] = {}
-        for item in runner.turn:
+        for item in turn:
             jobs.setdefault(item.job, []).append(item)
         found: dict[_Job, Part | Exception] = {}
+        interrupted = True
         began_s = time.perf_counter()
         try:
             found = self._answers(jobs)
+            interrupted = False
         finally:  # whatever happened, nobody is left waiting
-            seconds = time.perf_counter() - began_s
-            with self._lock:
-                self._running -= 1
-                self.passes += 1
-                self.rows += sum(item.rows for item in runner.turn)
-                runner.turn = []
-                for job, items in jobs.items():
-                    job.left -= len(items)
-                    job.execute_s += seconds
-                    # Taken out, so that no error's traceback leads back to the error.
-                    self._deliver(job, found.pop(job, None))
-                self._give_turns()
+            following = self._end(jobs, found, time.perf_counter() - began_s)
+            if interrupted:
+                self._give(following)
+        return following
+
+    def _end(
+        self,
+        jobs: Mapping[_Job, list[_Item]],
+        found: dict[_Job, Part | Exception],
+        seconds: float,
+    ) -> list[_Item]:
+        with self._lock:
+            self.passes += 1
+            for job, items in jobs.items():
+                self.rows += sum(item.rows for item in items)
+                job.left -= len(items)
+                job.execute_s += seconds
+                # Taken out, so that no error's traceback leads back to the error.
+                self._deliver(job, found.pop(job, None))
+            return self._take()
 
     def _answers(self, jobs: Mapping[_Job, list[_Item]]) -> dict[_Job, Part | Exception]:
         """Runs items in one pass; if it fails, each caller's alone, so that only its own fail."""

@@ -139,8 +139,8 @@ class Catalog:
         return bool(self._threads)
 
     def loaded(self, name: str) -> Model | None:
-        """Returns a model if it is in memory; loads nothing."""
-        slot = self._slots.get(name)
+        """Returns a model, or for an empty name the default, if it is in memory; loads nothing."""
+        slot = self._slots.get(name or self._default)
         return slot.model if slot else None
 
     def _known(self, name: str) -> None:

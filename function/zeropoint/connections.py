@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import InternalServerError, RequestEntityTooLarge
 
 from zeropoint.app import shape_of
 from zeropoint.chunks import Chunks
 from zeropoint.errors import BodyTooLargeError, MalformedError, ServerError, ZeropointError
-from zeropoint.wsgi import ARRIVED
+from zeropoint.wsgi import ARRIVED, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -46,6 +46,7 @@ class Incoming(HTTPRequestParser):  # type: ignore[misc]
     """
 
     body_rcv: Any
+    refusal: Response | None = None  # of a whole request, whose connection may be kept
 
     def __init__(self, adjustments: object, channel: "Channel") -> None:
         super().__init__(adjustments)
@@ -73,6 +74,14 @@ class Incoming(HTTPRequestParser):  # type: ignore[misc]
             elif came - self._looked_at >= max(_STEP_BYTES, self._looked_at // GROWTH):
                 self._looked_at = came
                 server.bound(self._channel, self)
+        whole = self.completed and not self.empty and not self.error
+        if whole and not self._channel.requests:
+            self.refusal = server.app.refuse_crowd(
+                self.command,
+                "/" + self.path.lstrip("/"),
+                self.headers.get("X_REQUEST_ID", ""),
+                server.threads.full,
+            )
         if self.error:
             self.expect_continue = False  # what is refused need not come
         self.arrived_s = time.monotonic()
@@ -95,7 +104,31 @@ class Incoming(HTTPRequestParser):  # type: ignore[misc]
         return bool(now_s - self.began_s > most_s + self.body_bytes_received / _BYTES_PER_S)
 
 
-class Answering(WSGITask):  # type: ignore[misc]
+class _AtOnce(Task):  # type: ignore[misc]
+    """Writes the head and the body of an answer together: one call of the system, one packet."""
+
+    wrote_header: bool
+
+    def write(self, data: bytes) -> None:
+        """Writes a part of the answer, the first with the head."""
+        whole = data and self.content_length == len(data) and self.has_body
+        if whole and self.complete and not self.wrote_header:
+            self.content_bytes_written = len(data)
+            head = self.build_response_header()
+            self.wrote_header = True
+            self.channel.write_soon(head + data)
+        else:
+            super().write(data)
+
+    def build_response_header(self) -> bytes:
+        """Returns the head of the answer; the last one by this connection says so."""
+        if self.channel.server.draining:
+            self.request.headers["CONNECTION"] = "close"
+        found: bytes = super().build_response_header()
+        return found
+
+
+class Answering(_AtOnce, WSGITask):  # type: ignore[misc]
     """A request being answered by the function."""
 
     def __init__(self, channel: "Channel", request: Incoming) -> None:
@@ -108,29 +141,24 @@ class Answering(WSGITask):  # type: ignore[misc]
         environ[ARRIVED] = self.request.arrived_s
         return environ
 
-    def build_response_header(self) -> bytes:
-        """Returns the head of the answer; the last one by this connection says so."""
-        if self.channel.server.draining:
-            self.request.headers["CONNECTION"] = "close"
-        found: bytes = super().build_response_header()
-        return found
 
-
-class Refusal(ErrorTask):  # type: ignore[misc]
-    """What never becomes a request: no HTTP, over a limit, too slow."""
+class Refusal(_AtOnce, ErrorTask):  # type: ignore[misc]
+    """What never becomes a request: no HTTP, over a limit, too slow, or of a crowd."""
 
     def __init__(self, channel: "Channel", request: Incoming) -> None:
         super().__init__(channel, request)
         channel.answered = request
 
     def execute(self) -> None:
-        """Writes the refusal. What comes after it is not read any more."""
+        """Writes the refusal. What comes after half a request is not read any more."""
         server = self.channel.server
-        path: Any = getattr(self.request, "path", "")
-        error = _own(self.request.error, server.max_body_bytes)
-        response = server.app.refuse(error, shape_of(path))
-        self.set_close_on_finish()
-        self.channel.lingers = True
+        response = self.request.refusal
+        if response is None:
+            path: Any = getattr(self.request, "path", "")
+            error = _own(self.request.error, server.max_body_bytes)
+            response = server.app.refuse(error, shape_of(path))
+            self.set_close_on_finish()
+            self.channel.lingers = True
         self.content_length = len(response.body)
         self.status = response.status_line
         self.response_headers.extend(response.headers.items())
@@ -140,7 +168,6 @@ class Refusal(ErrorTask):  # type: ignore[misc]
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection. Its main methods run in the server's main thread, `service` in another."""
 
-    task_class = Answering
     error_task_class = Refusal
 
     request: Incoming | None  # that comes in
@@ -150,6 +177,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     answered: Incoming | None = None  # the request that a thread is at
     begun: Incoming | None = None  # the one of which something is written
     ended = False  # nothing more may be written
+    gone = False  # the caller has hung up
+    refuses = False  # in this thread, as it has no other need of one
+
+    def __init__(self, server: Any, *arguments: Any, **more: Any) -> None:
+        super().__init__(server, *arguments, **more)
+        server.poller.watch(self)
 
     def parser_class(self, adjustments: object) -> Incoming:
         """Returns what takes the next request."""
@@ -167,14 +200,46 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         found: int = sum(one.held_bytes for one in requests if one) + self.total_outbufs_len
         return found
 
+    def task_class(self, channel: "Channel", request: Incoming) -> Task:
+        """Returns what answers a request."""
+        return (Refusal if request.refusal else Answering)(channel, request)
+
+    def received(self, data: bytes) -> bool:
+        """Takes what came."""
+        found: bool = super().received(data)
+        if self.refuses:
+            self.refuses = False
+            super().service()
+        return found
+
+    def service(self) -> None:
+        """Answers a request, in a thread of the pool."""
+        super().service()
+        self.server.poller.watch(self)
+
+    def del_channel(self, map: Any = None) -> None:
+        """Leaves the map of connections, as it is closed."""
+        descriptor = self._fileno
+        super().del_channel(map)
+        self.server.poller.forget(descriptor)
+
+    def close_soon(self) -> None:
+        """Has the main thread close it, whatever is not read or written."""
+        self.will_close = True
+        self.server.poller.watch(self)
+
     def check_client_disconnected(self) -> bool:
         """Tells whether the caller has hung up, or sends no more: the two look the same."""
+        return self.gone or not self.connected
+
+    def handle_unread(self) -> None:
+        """Looks, in the main thread, what has come while a request is answered."""
         try:
-            return not (self.connected and self.socket.recv(1, socket.MSG_PEEK))
+            self.gone |= not self.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            return False
+            pass
         except OSError:
-            return True
+            self.gone = True
 
     def readable(self) -> bool:
         """Tells whether to read."""
@@ -210,6 +275,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 raise ClientDisconnected
             self.begun = self.answered
             count: int = super().write_soon(data)
+            if self.total_outbufs_len:
+                self.server.poller.watch(self)
             return count
 
     def refuse(self, error: ZeropointError) -> None:
@@ -232,6 +299,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 request.error = error
                 Refusal(self, request).service()
             self.ended = self.close_when_flushed = True
+            self.server.poller.watch(self)
 
     def time_out(self, now_s: float, error: ZeropointError) -> None:
         """Closes what has stood still for too long, and refuses what comes too slowly."""

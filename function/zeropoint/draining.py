@@ -8,8 +8,6 @@ import sys
 import threading
 import time
 
-from waitress import wasyncore
-
 from zeropoint.errors import ShuttingDownError
 from zeropoint.listener import Listener, Threads
 from zeropoint.logs import log
@@ -40,7 +38,8 @@ def drain(server: Listener, threads: Threads, drain_s: float) -> None:
     while (server.active_channels or threads.busy) and time.monotonic() < began_s + drain_s:
         if time.monotonic() >= idle_s:
             for channel in [*server.active_channels.values()]:
-                channel.will_close |= channel.is_idle
+                if channel.is_idle:
+                    channel.close_soon()
         _turn(server)
     _refuse_rest(server)
     until_s = time.monotonic() + _FLUSH_S
@@ -66,9 +65,9 @@ def _refuse_rest(server: Listener) -> None:
 def _turn(server: Listener) -> None:
     now_s = time.monotonic()
     for channel in [*server.active_channels.values()]:
-        if channel.linger_until_s:
-            channel.will_close |= now_s > channel.linger_until_s
-    wasyncore.loop(timeout=_TICK_S, use_poll=True, map=server._map, count=1)
+        if 0.0 < channel.linger_until_s < now_s:
+            channel.close_soon()
+    server.turn(_TICK_S)
 
 
 def _leave() -> None:

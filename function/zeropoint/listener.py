@@ -16,6 +16,7 @@ from zeropoint import headroom
 from zeropoint.app import App
 from zeropoint.connections import GROWTH, Channel, Incoming
 from zeropoint.errors import InsufficientMemoryError, OverloadedError, SlowRequestError
+from zeropoint.poller import Poller
 from zeropoint.settings import Settings
 from zeropoint.wsgi import Request
 
@@ -47,6 +48,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         self, app: App, settings: Settings, bound: socket.socket, threads: "Threads"
     ) -> None:
         self.app = app
+        self.threads = threads
         self.max_body_bytes = settings.max_body_bytes
         self.timeout_s = settings.timeout_s
         self.stopping = False  # soon
@@ -56,7 +58,6 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         most_bytes = settings.max_body_bytes + settings.max_body_bytes // 8 + 65536
         adjustments = Adjustments(
             ident=None,
-            asyncore_use_poll=True,  # select() fails at 1024 connections
             connection_limit=_connections(),
             backlog=_CONNECTIONS,
             clear_untrusted_proxy_headers=False,  # none is read
@@ -79,6 +80,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             sockinfo=address,
             bind_socket=False,
         )
+        self.poller = Poller(self._map, self.trigger)
 
     def answer(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -87,16 +89,42 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         request = Request(environ)
         return self.app(request).send(request.method, start_response)
 
+    def turn(self, timeout_s: float) -> None:
+        """Waits until something happens, at most ``timeout_s``, and reads and writes."""
+        self.poller.turn(self, timeout_s)
+
+    def pull_trigger(self) -> None:
+        """Does nothing: where Waitress's threads wake the loop, `Channel` has itself watched."""
+
+    def handle_accept(self) -> None:
+        """Accepts all connections that the system has for it."""
+        for _ in range(_CONNECTIONS):
+            before = len(self.active_channels)
+            if before >= self.adj.connection_limit:
+                return
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                return
+
+    def add_task(self, task: Channel) -> None:
+        """Has a connection's next request answered by a thread; a ready refusal needs none."""
+        if task.requests[0].refusal:
+            task.refuses = True
+        else:
+            super().add_task(task)
+
     def maintenance(self, now: float) -> None:
         """Ends, each second, what has taken too long."""
         now_s = time.monotonic()
         error = SlowRequestError("expected a request that comes in faster")
         for channel in [*self.active_channels.values()]:
             channel.time_out(now_s, error)
+            self.poller.watch(channel)
         if self.in_connection_overflow:  # those who say nothing make room for those who do
             idle = [one for one in self.active_channels.values() if one.is_idle]
             for channel in idle:
-                channel.will_close |= time.time() - channel.last_activity > _STALLED_S
+                if time.time() - channel.last_activity > _STALLED_S:
+                    channel.close_soon()
 
     def bound(self, channel: Channel, incoming: Incoming) -> None:
         """Refuses a body where all of them take too much; who stalls goes first.
@@ -129,11 +157,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def stop_accepting(self) -> None:
         """Takes the connections that the system has for it already, and then no more."""
         self.draining = True
-        for _ in range(_CONNECTIONS):
-            before = len(self.active_channels)
-            self.handle_accept()
-            if len(self.active_channels) == before:
-                break
+        self.handle_accept()
         wasyncore.dispatcher.close(self)  # but for the trigger
 
 
@@ -145,6 +169,7 @@ class Threads:
     """
 
     def __init__(self, most: int) -> None:
+        self._most = most
         self._pool = ThreadPoolExecutor(most, "answer")
         self._lock = threading.Lock()
         self._tasks = 0
@@ -153,6 +178,11 @@ class Threads:
     def busy(self) -> bool:
         """Whether one has work."""
         return self._tasks > 0
+
+    @property
+    def full(self) -> bool:
+        """Whether each has work."""
+        return self._tasks >= self._most
 
     def add_task(self, task: Channel) -> None:
         """Has a connection's next request answered."""

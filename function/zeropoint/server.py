@@ -10,8 +10,6 @@ import signal
 import socket
 from types import FrameType
 
-from waitress import wasyncore
-
 from zeropoint.app import App
 from zeropoint.draining import drain
 from zeropoint.errors import SettingsError
@@ -45,14 +43,14 @@ def serve(app: App, settings: Settings, host: str, port: int) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it at once
         server.stopping = True
-        server.pull_trigger()
+        server.trigger.pull_trigger()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     gc.freeze()  # what was imported stays
     gc.enable()
     while not server.stopping:
-        wasyncore.loop(timeout=1.0, use_poll=True, map=server._map, count=1)
+        server.turn(1.0)
     drain(server, threads, settings.drain_s)
 
 

@@ -68,6 +68,18 @@ class Serving:
         self.metrics.predicted(model.manifest.name, len(answer.predictions), timings)
         return answer._replace(cold_start=self._cold_start_of(model, timings))
 
+    def refuse_crowd(self, name: str) -> None:
+        """Refuses a call that comes now to a model which has too many; it never waits.
+
+        Args:
+            name: The model's name; empty: the default.
+
+        Raises:
+            OverloadedError: it would be refused, or be answered too late.
+        """
+        if model := self.catalog.loaded(name):
+            model.admission.refuse_crowd(time.monotonic() + self.settings.timeout_s)
+
     def headers(self, answer: Answer) -> dict[str, str]:
         """Returns the headers of an answer: its steps, and the model's digest."""
         told = [answer.timings.header(), answer.cold_start.header("cold-")]

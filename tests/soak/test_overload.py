@@ -1,6 +1,8 @@
 """Ten times as much as can be answered: as many are answered as before, in time, and the rest told.
 
-In the short form other tests run beside it, so that less must be kept of the capacity.
+In the short form other tests run beside it, so that less must be kept of the capacity. Photos are
+answered with all processors that there are; what sends and refuses ten times as many would need
+some of its own, so that of them three times as many come, and less must be kept, too.
 """
 
 import json
@@ -25,9 +27,7 @@ from zeropoint.loader import load
 from zeropoint.settings import Settings
 
 SECONDS = min(SOAK_S, 60.0) or 4.0
-TIMES = 10
 TIMEOUT_S = 2.0
-KEPT = 0.9 if SOAK_S else 0.7
 PASS_S = 0.025  # of the slow model
 PASSED_S = 0.5 if SOAK_S else 1.0  # for a pass that began before the deadline, and its way back
 
@@ -37,22 +37,26 @@ class Loaded(NamedTuple):
 
     server: Server
     message: bytes
+    times: int  # as many come as are answered
+    kept: float  # of those that are answered
 
 
 @pytest.fixture(params=["tensors", "photos"] if SOAK_S else ["tensors"])
 def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loaded]:
-    """A server with one processor of two, so that the load itself takes none of its time."""
+    """A server whose passes have one processor of two."""
     settings = {"ZEROPOINT_CPUS": "1", "ZEROPOINT_TIMEOUT_S": str(TIMEOUT_S)}
     if request.param == "photos":
         message = closed_loop.message("POST", "/predict", CAT.read_bytes(), "image/jpeg")
+        times, kept = 3, 0.65
     else:
         write_slow_model(tmp_path)
         settings["ZEROPOINT_MODELS"] = str(tmp_path)
         body = json.dumps({"instances": [turns_of(tmp_path)]}).encode()
         message = closed_loop.message("POST", "/predict", body, "application/json")
+        times, kept = 10, 0.9 if SOAK_S else 0.7
     with Server(settings) as server:
         server.wait_until_ready()
-        yield Loaded(server, message)
+        yield Loaded(server, message, times, kept)
 
 
 def turns_of(repository: Path) -> int:
@@ -102,7 +106,7 @@ def test_goodput_stays_and_latency_comes_back(loaded: Loaded) -> None:
     latency_s(loaded)  # what is made once is made
     alone_s, before = latency_s(loaded), capacity(loaded)
     with Probes(loaded.server.url) as probes:
-        outcomes = arrivals.run(port, loaded.message, TIMES * before, SECONDS)
+        outcomes = arrivals.run(port, loaded.message, loaded.times * before, SECONDS)
     time.sleep(5.0)
     later_s, after = latency_s(loaded), capacity(loaded)
     answered = [one for one in outcomes if one.status == 200]
@@ -118,10 +122,10 @@ def test_goodput_stays_and_latency_comes_back(loaded: Loaded) -> None:
         f" alone {alone_s * 1000:.1f} ms, 5 s later {later_s * 1000:.1f} ms;"
         f" probes at most {max(probes.took_s) * 1000:.0f} ms"
     )
-    assert len(outcomes) > 0.8 * TIMES * before * SECONDS
+    assert len(outcomes) > 0.8 * loaded.times * before * SECONDS
     assert {one.status for one in refused} == {429}
     assert all(1 <= int(one.retry_after) <= 60 for one in refused)
-    assert good >= KEPT * min(before, after)
+    assert good >= loaded.kept * min(before, after)
     assert longest_s <= TIMEOUT_S + PASSED_S
     assert later_s <= 2.0 * alone_s + 0.005
     assert max(probes.took_s) < 1.0
