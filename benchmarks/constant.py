@@ -17,6 +17,9 @@ _BODY = b'{"predictions":[{"label":"legitimate","probability":0.75}],"model":"ph
 class Constant:
     """Stands where the function would."""
 
+    def refuse_crowd(self, *_: object) -> None:
+        """Lets all come."""
+
     def __call__(self, request: Request) -> Response:
         """Reads the body and answers a constant."""
         request.body(len(_BODY) * 100)
