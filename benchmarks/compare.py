@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/compare.py [--quick] [--write]
 
 The floor is a bare process without a server. In each round every contestant starts anew, alone on
-the machine, and the order moves on by one; its cold start is the median of three. A ratio is the median of the rounds' own ratios, so
-that a machine whose speed drifts does not mislead.
+the machine, and the order moves on by one; its cold start is the median of three. A ratio is the
+median of the rounds' own ratios, so that a machine whose speed drifts does not mislead.
 """
 
 import argparse
