@@ -90,3 +90,9 @@ done
 update --update-tags="stable=$new" --remove-tags="$tag"
 expect "$new=100"
 say "$new is stable; $old waits without traffic"
+[ -n "${JOB:-}" ] || exit 0
+
+trap - EXIT # from here on nothing of the service is put back
+say "the job $JOB gets the same image"
+cloud run jobs update "$JOB" --project="$PROJECT" --region="$REGION" --image="$IMAGE@$digest" \
+    --format=none || fail "$SERVICE is released, but the job $JOB has its image of before"

@@ -211,7 +211,7 @@ resource "google_cloudbuild_trigger" "release" {
   name            = "${var.name}-release"
   description     = "Brings what ${var.name}-build has built to the callers"
   service_account = google_service_account.builder[0].id
-  substitutions   = local.substitutions
+  substitutions   = merge(local.substitutions, { for job in google_cloud_run_v2_job.batch : "_JOB" => job.name })
   tags            = [var.name]
 
   source_to_build {

@@ -62,6 +62,7 @@ class Cloud:
             revisions={"zeropoint-1": "hello"},
             url="https://zeropoint.example",
             tag_url=url,
+            jobs={},
             requests=["200,0.05s"] * 3,
             person=False,
             plan={},

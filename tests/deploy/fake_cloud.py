@@ -94,6 +94,8 @@ def run(state: State, words: list[str], flags: dict[str, str]) -> str:
             revision = f"{service}-{len(state['revisions']) + 1}"
             state["revisions"][revision] = flags["--image"]
             tag(state, flags["--tag"], revision)
+        case ["run", "jobs", "update", job]:
+            state["jobs"][job] = flags["--image"]
         case ["auth", "print-identity-token"]:
             if state["person"] and "--audiences" in flags:
                 sys.exit("ERROR: Invalid account type for `--audiences`.")

@@ -65,6 +65,21 @@ def test_a_good_revision_gets_all_traffic_step_by_step(cloud: Cloud) -> None:
     assert cloud.state["revisions"][NEW] == f"{IMAGE}@{DIGEST}"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_gets_the_released_image(cloud: Cloud, fails: bool) -> None:
+    cloud.set(plan={str(len(CALLS)): "before"} if fails else {})
+    done = cloud.run("release.sh", {"JOB": "zeropoint-batch"})
+    assert brief(cloud) == [*CALLS, "gcloud run jobs update zeropoint-batch"]
+    assert cloud.serving == {NEW: 100}  # whatever becomes of the job
+    assert cloud.tags == {"stable": NEW}
+    if fails:
+        assert done.returncode != 0
+        assert "the job zeropoint-batch has its image of before" in done.stdout
+    else:
+        assert done.returncode == 0, done.stdout
+        assert cloud.state["jobs"] == {"zeropoint-batch": f"{IMAGE}@{DIGEST}"}
+
+
 @pytest.mark.parametrize(
     ("number", "mode"),
     # What only reads either answers or does not; what changes something may do so and yet fail.
