@@ -52,6 +52,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/batching.py
 	$(BIN)/python benchmarks/tabular.py
+	$(BIN)/python benchmarks/millions.py
 	$(BIN)/python benchmarks/compare.py --write
 
 bench-quick: $(VENV)/dev.stamp
@@ -74,10 +75,14 @@ format: $(VENV)/dev.stamp
 
 # One pass over all, so that the three files never pin two versions of a package.
 lock: $(VENV)/dev.stamp
-	for file in function/requirements.txt:"--extra gcs --extra metrics --extra pubsub --extra text" requirements/dev.txt:"--all-extras"; do \
+	for file in function/requirements.txt:"--extra gcs --extra metrics --extra pubsub --extra text" requirements/dev.txt:"--extra test --extra lint"; do \
 	    UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal \
 	        --python-version 3.11 --generate-hashes --no-emit-index-url $${file#*:} \
 	        --output-file $${file%%:*} pyproject.toml || exit 1; done
+	printf '%s\n' apache-beam 'coverage>=7.10' google-apitools google-auth-httplib2 google-cloud-dataflow-client 'onnx>=1.19' | \
+	    UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal \
+	        --python-version 3.11 --generate-hashes --no-emit-index-url --extra batch --extra gcs \
+	        --output-file tests/beam-requirements.txt pyproject.toml -
 	for file in build.txt:"pip setuptools>=80" sbom.txt:"cyclonedx-bom>=7"; do \
 	    printf '%s\n' $${file#*:} | UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
 	        --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

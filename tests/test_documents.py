@@ -73,6 +73,7 @@ LOCKS = (
     "requirements/build.txt",
     "requirements/dev.txt",
     "requirements/sbom.txt",
+    "tests/beam-requirements.txt",
     "tests/corpora-requirements.txt",
     "tests/kserve-requirements.txt",
     "tests/terraform/checkov-requirements.txt",

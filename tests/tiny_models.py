@@ -156,6 +156,24 @@ def write_slow_model(repository: Path) -> Path:
     return write_tensor_model(repository, "slow", model, 1, {"y": 1.0})
 
 
+def write_lookup_model(repository: Path, max_batch: int = 1) -> None:
+    """Writes the artifact ``lookup`` of the task tensor: 0.0, 1.0 and 2.0 of 0, 1 and 2.
+
+    Of any other index a forward pass fails.
+    """
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "x"], ["y"])],
+        "lookup",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])],
+        [numpy_helper.from_array(np.arange(3, dtype=np.float32), "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    toml = write_tensor_model(repository, "lookup", model, 1, {"y": 1.0}) / "model.toml"
+    batch = f'version = "1"\nmax_batch = {max_batch}\n'
+    toml.write_text(toml.read_text().replace('version = "1"\n', batch))
+
+
 def write_tensor_model(
     repository: Path, name: str, model: onnx.ModelProto, value: Any, expect: dict[str, Any]
 ) -> Path:

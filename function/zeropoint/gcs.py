@@ -3,11 +3,13 @@
 The client is imported at the first use.
 """
 
+import contextlib
 import errno
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zeropoint.errors import SettingsError, UnavailableError, ZeropointError
 
@@ -145,6 +147,38 @@ class Bucket:
         except EmptyObjectError:
             to.write_bytes(b"")
 
+    def objects(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yields the names and sizes of all objects whose names begin with ``prefix``.
+
+        Raises:
+            ObjectNotFoundError: no such bucket.
+            UnavailableError: the storage cannot be reached, or refuses.
+        """
+        client = self._connected()
+        try:
+            for blob in client.list_blobs(self.name, prefix=prefix, **self._limits()):
+                yield blob.name, blob.size
+        except Exception as error:
+            raise told(error, f"{SCHEME}{self.name}/{prefix}") from error
+
+    def open(self, name: str) -> BinaryIO:
+        """Opens an object for reading, some of it at a time; raises as `read` does, and OSError."""
+        found: BinaryIO = self._blob(name).open("rb", **self._limits())
+        return found
+
+    def replace(self, name: str, data: bytes, content_type: str) -> None:
+        """Writes an object, in the place of one that is there; raises as `read` does."""
+        self._call(self._blob(name), "upload_from_string", data, content_type=content_type)
+
+    def delete(self, name: str) -> None:
+        """Deletes an object, if there is one.
+
+        Raises:
+            UnavailableError: the storage cannot be reached, or refuses.
+        """
+        with contextlib.suppress(ObjectNotFoundError):
+            self._call(self._blob(name), "delete")
+
     def folders(self, prefix: str) -> list[str]:
         """Returns the names of the folders right below ``prefix``, sorted.
 
@@ -157,7 +191,7 @@ class Bucket:
             found = client.list_blobs(self.name, prefix=prefix, delimiter="/", **self._limits())
             list(found)  # the prefixes are there once the pages are read
         except Exception as error:
-            raise _told(error, f"{SCHEME}{self.name}/{prefix}") from error
+            raise told(error, f"{SCHEME}{self.name}/{prefix}") from error
         return sorted(folder.removeprefix(prefix).rstrip("/") for folder in found.prefixes)
 
     def _blob(self, name: str, generation: int | None = None) -> "Blob":
@@ -169,7 +203,7 @@ class Bucket:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _OF_DISK:
                 raise
-            raise _told(error, f"{SCHEME}{self.name}/{blob.name}") from error
+            raise told(error, f"{SCHEME}{self.name}/{blob.name}") from error
 
     def _limits(self) -> dict[str, Any]:
         """Returns a call's limits; the last try begins within half of the patience."""
@@ -192,11 +226,12 @@ class Bucket:
             try:
                 self._client = Client()
             except Exception as error:  # no credentials, no project: each its own class
-                raise _told(error, f"{SCHEME}{self.name}") from error
+                raise told(error, f"{SCHEME}{self.name}") from error
         return self._client
 
 
-def _told(error: Exception, uri: str) -> ZeropointError:
+def told(error: Exception, uri: str) -> ZeropointError:
+    """Returns our error for one of the client's, whatever it did with ``uri``."""
     from google.api_core.exceptions import (
         NotFound,
         PreconditionFailed,

@@ -51,6 +51,7 @@ def load(
     settings: Settings,
     room: Room = lambda size_bytes: nullcontext(),
     variant: str = "",
+    threads: int = 0,
 ) -> Model:
     """Reads, verifies and builds a model, and has it give its known answer.
 
@@ -61,6 +62,7 @@ def load(
         room: Entered with the size of the model's file while it becomes a model; it may refuse.
         variant: Which of its files; empty: the first that this machine can run, and that gives
             the known answer here.
+        threads: Most of one forward pass; 0: one for each processor.
 
     Raises:
         ModelNotFoundError: the repository has no such model.
@@ -73,7 +75,7 @@ def load(
     with timings.measure("read"):
         artifact = Artifact(repository, name)
     tasks.prefetch(artifact)  # imported while the file is read and its session is built
-    *better, last = _choices(artifact.manifest, variant)
+    *better, last = _choices(artifact.manifest, variant, threads)
     for choice in better:
         try:
             return _loaded(artifact, choice, settings, room, timings)
@@ -82,7 +84,7 @@ def load(
     return _loaded(artifact, last, settings, room, timings)
 
 
-def _choices(manifest: Manifest, variant: str) -> list[_Choice]:
+def _choices(manifest: Manifest, variant: str, threads: int) -> list[_Choice]:
     """Returns the files that may be loaded, the best first."""
     wanted = {word for one in manifest.variant for word in one.requires}
     able = hardware.features() if wanted else frozenset()
@@ -91,12 +93,12 @@ def _choices(manifest: Manifest, variant: str) -> list[_Choice]:
 
         able |= session.providers()
     found = [
-        _Choice(one.name, one.file, Use(_providers(one), one.threads, one.alone))
+        _Choice(one.name, one.file, Use(_providers(one), threads or one.threads, one.alone))
         for one in manifest.variant
         if variant == one.name or (not variant and able.issuperset(one.requires))
     ]
     if variant in ("", ORIGINAL):
-        found.append(_Choice(ORIGINAL, manifest.file, Use()))
+        found.append(_Choice(ORIGINAL, manifest.file, Use(threads=threads)))
     if not found:
         names = ", ".join([ORIGINAL, *(one.name for one in manifest.variant)])
         raise ManifestError(f"{manifest.name}: expected a variant of {names}, got {variant!r}")

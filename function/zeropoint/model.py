@@ -5,23 +5,27 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
 from zeropoint import callers, cpus
 from zeropoint.admission import Admission
 from zeropoint.batcher import Batcher, Part
-from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
-from zeropoint.instances import NULL, Instance
+from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError, ZeropointError
+from zeropoint.instances import NULL, Column, Instance
 from zeropoint.manifest import ORIGINAL, Manifest
 from zeropoint.settings import Settings
-from zeropoint.tasks import Prediction, Prepared, Task
+from zeropoint.tasks import Prediction, Prepared, TakesColumns, Task
 from zeropoint.tensors import Tensors, TensorSpec, join
 from zeropoint.timing import Timings
 
 if TYPE_CHECKING:
     from zeropoint.session import Session
+
+
+# Of a table, in one pass: more are no quicker, and would only take memory.
+_MOST_ROWS = 1024
 
 
 class Answer(NamedTuple):
@@ -61,6 +65,7 @@ class Model:
         self.load_timings = Timings()
         self.first_answer = threading.Lock()  # the first answer takes it, and tells how it loaded
         self.takes_files = task.takes_files
+        self.takes_columns = hasattr(task, "prepare_columns")
         self.admission = Admission(settings.max_queue)
         self._task = task
         self._native = session.native
@@ -122,6 +127,89 @@ class Model:
                             predictions[batch[place]] = prediction
                 answered(len(batch))
         return Answer(self, timings, predictions, {})
+
+    def answer_each(
+        self, instances: Sequence[Instance], parameters: Mapping[str, Any]
+    ) -> list[Prediction | ZeropointError]:
+        """Answers instances one by one, as far as they can be, without the queue: for a batch.
+
+        Args:
+            instances: As of `predict`; an error stays what it is.
+            parameters: As of `predict`.
+
+        Returns:
+            For each instance its prediction, or the error that `predict` would have raised.
+
+        Raises:
+            InvalidError: a parameter is refused.
+        """
+        chosen = self._parameters(parameters)
+        found: list[Prediction | ZeropointError] = [None] * len(instances)
+        ready: list[tuple[int, Prepared]] = []
+        for place, instance in enumerate(instances):
+            if isinstance(instance, ZeropointError):
+                found[place] = instance
+            elif instance is not NULL:
+                try:
+                    ready.append((place, self._task.prepare(instance)))
+                except ZeropointError as error:
+                    found[place] = error
+            if len(ready) == self._max_batch or (ready and place == len(instances) - 1):
+                self._fill(found, ready, chosen)
+                ready = []
+        return found
+
+    def answer_columns(
+        self, columns: Mapping[str, Column], rows: int, parameters: Mapping[str, Any]
+    ) -> list[Prediction] | None:
+        """Answers the rows of a table all at once, where the task reads columns.
+
+        Args:
+            columns: By name, of ``rows`` rows each.
+            rows: How many.
+            parameters: As of `predict`.
+
+        Returns:
+            The predictions; None: the rows are to be asked for one by one, by `answer_each`.
+
+        Raises:
+            InvalidError: a parameter is refused.
+        """
+        chosen = self._parameters(parameters)
+        if not self.takes_columns or self._max_batch == 1:
+            return None
+        prepare = cast(TakesColumns, self._task).prepare_columns
+        try:
+            tensors = prepare(columns, rows)
+            found: list[Prediction] = []
+            for start in range(0, rows, _MOST_ROWS):
+                end = min(rows, start + _MOST_ROWS)
+                part = {name: tensor[start:end] for name, tensor in tensors.items()}
+                found += self._task.output(self.forward(part), [None] * (end - start), chosen)
+        except ClientError:
+            return None
+        return found
+
+    def _fill(
+        self,
+        found: list[Prediction | ZeropointError],
+        ready: Sequence[tuple[int, Prepared]],
+        chosen: msgspec.Struct,
+    ) -> None:
+        """Has prepared instances answered in one pass; if it is refused, each in its own."""
+        places, prepared = zip(*ready, strict=True)
+        try:
+            for part in self._passes(prepared, math.inf, Timings(queue=0.0, execute=0.0)):
+                contexts = [prepared[place].context for place in part.places]
+                told = self._task.output(part.tensors, contexts, chosen)
+                for place, prediction in zip(part.places, told, strict=True):
+                    found[places[place]] = prediction
+        except ClientError as error:
+            if len(ready) == 1:
+                found[places[0]] = error
+                return
+            for one in ready:
+                self._fill(found, [one], chosen)
 
     def execute(self, tensors: Tensors, deadline_s: float = math.inf) -> Answer:
         """Answers raw tensors with raw tensors, without the task.

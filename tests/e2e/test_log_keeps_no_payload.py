@@ -9,16 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import requests
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from conformance.broken_build import write_broken_build
 from servers import FRAMEWORK, SERVE, Server
-from tiny_models import picture, write_colour_model, write_identity_model, write_tensor_model
+from tiny_models import picture, write_colour_model, write_identity_model, write_lookup_model
 from zeropoint import app
 from zeropoint.settings import Settings
 
@@ -46,19 +44,6 @@ EVENT = {
     "ce-subject": MARK,
     "ce-extra": MARK,
 }
-
-
-def write_lookup_model(repository: Path) -> None:
-    """Writes the artifact ``lookup`` of the task tensor: a row of a table for each index."""
-    graph = helper.make_graph(
-        [helper.make_node("Gather", ["table", "x"], ["y"])],
-        "lookup",
-        [helper.make_tensor_value_info("x", TensorProto.INT64, ["n"])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])],
-        [numpy_helper.from_array(np.arange(3, dtype=np.float32), "table")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    write_tensor_model(repository, "lookup", model, 1, {"y": 1.0})
 
 
 def marked_photo() -> bytes:

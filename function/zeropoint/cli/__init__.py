@@ -21,5 +21,5 @@ def main() -> None:
     try:
         group(prog_name="zeropoint", obj=serving)
     except ZeropointError as error:
-        click.echo(f"zeropoint: {error.message}", err=True)
+        click.echo(f"zeropoint: {error}", err=True)  # with what a caller is not told
         sys.exit(1)

@@ -10,6 +10,7 @@ _VERBS = {
     "serve": "Serve the models over HTTP.",
     "new": "Make an .onnx file an artifact that serves.",
     "predict": "Predict in this process, without a server.",
+    "batch": "Predict for millions of rows, and go on after any stop.",
     "send": "Send a file or an upload's news, as a trigger would.",
     "models": "List the models of the repository.",
     "check": "Verify models: files, digests, known answer.",

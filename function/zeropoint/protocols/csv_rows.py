@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,8 +37,7 @@ def decode(data: bytes, max_rows: int | None = None) -> list[dict[str, Any]]:
         text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
         lines = csv.reader(text, strict=True)
         names = next(lines, [])
-        if len(set(names)) < len(names):
-            raise MalformedError("expected a header of different names, got one twice")
+        refuse_header(names)
         for values in filter(None, lines):  # a blank line is none
             if len(rows) == max_rows:
                 raise BodyTooLargeError(f"expected at most {max_rows} rows, got more")
@@ -45,7 +45,7 @@ def decode(data: bytes, max_rows: int | None = None) -> list[dict[str, Any]]:
                 raise MalformedError(
                     f"row {len(rows) + 1}: expected as many values as the header has names"
                 )
-            rows.append(dict(zip(names, map(_value, values), strict=True)))
+            rows.append(dict(zip(names, map(value, values), strict=True)))
     except (UnicodeDecodeError, csv.Error):
         raise MalformedError("expected CSV in UTF-8 with a header, got another file") from None
     return rows
@@ -60,7 +60,18 @@ def encode(row: dict[str, Any]) -> str:
     return file.getvalue()
 
 
-def _value(text: str) -> Any:
+def refuse_header(names: Sequence[str]) -> None:
+    """Refuses a header that has a name twice.
+
+    Raises:
+        MalformedError: it has.
+    """
+    if len(set(names)) < len(names):
+        raise MalformedError("expected a header of different names, got one twice")
+
+
+def value(text: str) -> Any:
+    """Returns what a cell says: a number, true or false if it reads as one, None if it is empty."""
     try:
         return _read(text) if text else None
     except ValueError:  # also of a number with more digits than are read

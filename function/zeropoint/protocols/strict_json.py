@@ -11,7 +11,9 @@ MAX_DEPTH = 64
 MEDIA_TYPE = "application/json"
 _Type = TypeVar("_Type")
 
-encode = msgspec.json.Encoder(enc_hook=str).encode
+_encoder = msgspec.json.Encoder(enc_hook=str)
+encode = _encoder.encode
+encode_lines = _encoder.encode_lines
 
 
 def decode(body: bytes, type_: type[_Type]) -> _Type:

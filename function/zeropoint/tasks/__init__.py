@@ -14,7 +14,7 @@ import msgspec
 
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ManifestError
-from zeropoint.instances import Instance
+from zeropoint.instances import Column, Instance
 from zeropoint.settings import Settings
 from zeropoint.tensors import Tensors, TensorSpec
 
@@ -83,6 +83,17 @@ class Task(Protocol):
 
         Raises:
             InvalidError: a parameter does not fit this model.
+        """
+
+
+class TakesColumns(Protocol):
+    """A task whose step 1 has a way for many rows at once, quicker than one by one."""
+
+    def prepare_columns(self, columns: Mapping[str, Column], rows: int) -> Tensors:
+        """Makes the rows of a table into tensors, their first axis the rows.
+
+        Raises:
+            InvalidError: some row is none that this model can take.
         """
 
 

@@ -1,6 +1,6 @@
 """Rows of a table: how one becomes the model's input, a matrix or a column for each feature."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +10,7 @@ from msgspec import Meta
 from zeropoint import json_bounds
 from zeropoint.artifact import Artifact
 from zeropoint.errors import InvalidError, ManifestError
-from zeropoint.instances import Blob, Instance
+from zeropoint.instances import Blob, Column, Instance
 from zeropoint.tasks import Schema, features
 from zeropoint.tasks.features import Feature
 from zeropoint.tensors import Tensors, TensorSpec
@@ -86,6 +86,36 @@ class TabularInput:
             return {name: np.array([[value]], dtype) for (name, dtype), value in pairs}
         ((name, dtype),) = self._inputs
         return {name: np.array([row], dtype)}
+
+    def prepare_columns(self, columns: Mapping[str, Column], rows: int) -> Tensors:
+        """Makes many rows the model's input; each different value of a column is read once.
+
+        Args:
+            columns: By the features' names.
+            rows: How many.
+
+        Returns:
+            The matrix of shape (rows, features), or the columns of shape (rows, 1) by name.
+
+        Raises:
+            InvalidError: some row is none; `prepare` tells which.
+        """
+        if not columns.keys() <= self._known:
+            raise InvalidError("expected no other features, got another one")
+        missing = Column([None], np.zeros(rows, np.int64))
+        found: Tensors = {}
+        if not self._columns:
+            ((whole, dtype),) = self._inputs
+            found[whole] = np.empty((rows, len(self._names)), dtype)
+        for place, (name, read) in enumerate(zip(self._names, self._readers, strict=True)):
+            column = columns.get(name, missing)
+            dtype = self._inputs[place][1] if self._columns else dtype
+            values = np.array([read(value) for value in column.values], dtype)[column.codes]
+            if self._columns:
+                found[name] = values[:, None]
+            else:
+                found[whole][:, place] = values
+        return found
 
     def _values(self, row: Any) -> list[Any]:
         """Returns a row's values in the order of the features, None where one is missing."""

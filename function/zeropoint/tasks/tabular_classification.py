@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ArtifactError, InvalidError, ManifestError
-from zeropoint.instances import Instance
+from zeropoint.instances import Column, Instance
 from zeropoint.manifest import read_tables
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Schema, tabular
@@ -76,6 +76,10 @@ class TabularClassification:
         """Makes a row the model's input, as `TabularInput.prepare` says."""
         return Prepared(self._table.prepare(instance))
 
+    def prepare_columns(self, columns: Mapping[str, Column], rows: int) -> Tensors:
+        """Makes many rows the model's input, as `TabularInput.prepare_columns` says."""
+        return self._table.prepare_columns(columns, rows)
+
     def output(
         self, tensors: Tensors, contexts: Sequence[Any], parameters: msgspec.Struct
     ) -> list[Prediction]:
@@ -103,19 +107,15 @@ class TabularClassification:
         if len(labels) == 2:
             chosen = (threshold, self._output.threshold, _DEFAULT_THRESHOLD)
             best = (probabilities[:, 1] >= next(one for one in chosen if one is not None)) * 1
-        told = zip(
-            best.tolist(),
-            np.isnan(probabilities).any(axis=1).tolist(),
-            probabilities.tolist(),
-            strict=True,
-        )
+        unknown = np.isnan(probabilities).any(axis=1)
+        names: list[str | None] = [labels[index] for index in best.tolist()]
+        if unknown.any():
+            names = [None if no else name for name, no in zip(names, unknown, strict=True)]
+        values = probabilities[np.arange(len(best)), best].tolist()
+        told = zip(names, values, _by_label(labels, probabilities), strict=True)
         return [
-            {
-                "label": None if unknown else labels[index],
-                "probability": row[index],
-                "probabilities": dict(zip(labels, row, strict=True)),
-            }
-            for index, unknown, row in told
+            {"label": name, "probability": value, "probabilities": each}
+            for name, value, each in told
         ]
 
     def _probabilities(self, scores: NDArray[Any], rows: int) -> NDArray[Any]:
@@ -129,6 +129,13 @@ class TabularClassification:
         if found.shape[1] < labels:
             found = np.concatenate([1.0 - found, found], axis=1)
         return found
+
+
+def _by_label(labels: Sequence[str], rows: NDArray[Any]) -> list[dict[str, float]]:
+    if len(labels) == 2:  # as most models have, in a third of the time
+        first, second = labels
+        return [{first: a, second: b} for a, b in rows.tolist()]
+    return [dict(zip(labels, row, strict=True)) for row in rows.tolist()]
 
 
 def create(

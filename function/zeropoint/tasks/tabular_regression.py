@@ -8,7 +8,7 @@ import numpy as np
 
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ArtifactError, ManifestError
-from zeropoint.instances import Instance
+from zeropoint.instances import Column, Instance
 from zeropoint.manifest import read_tables
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Schema, tabular
@@ -65,6 +65,10 @@ class TabularRegression:
     def prepare(self, instance: Instance) -> Prepared:
         """Makes a row the model's input, as `TabularInput.prepare` says."""
         return Prepared(self._table.prepare(instance))
+
+    def prepare_columns(self, columns: Mapping[str, Column], rows: int) -> Tensors:
+        """Makes many rows the model's input, as `TabularInput.prepare_columns` says."""
+        return self._table.prepare_columns(columns, rows)
 
     def output(
         self, tensors: Tensors, contexts: Sequence[Any], parameters: msgspec.Struct
