@@ -121,9 +121,17 @@ def test_a_file_that_is_no_utf8_is_told_once() -> None:
     assert len(found) > 400_000
 
 
-def test_a_header_with_a_name_twice_is_told() -> None:
-    with pytest.raises(MalformedError, match="different names"):
-        rows("t.csv", b"a,a\n1,2\n")
+def test_a_header_with_a_name_twice_is_one_error_and_ends_no_batch() -> None:
+    ids, (error,) = rows("t.csv", b"a,a\n1,2\n")
+    assert ids == ["t.csv"]
+    assert isinstance(error, MalformedError)
+    assert "different names" in error.message
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_rows_that_have_their_id_only_are_rows(name: str) -> None:
+    ids, found = rows(name, _file(name, [{"key": "a"}, {"key": "b"}]), "key")
+    assert (ids, found) == (["a", "b"], [{}, {}])
 
 
 def test_large_rows_come_few_at_a_time() -> None:

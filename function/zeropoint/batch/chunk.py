@@ -48,6 +48,8 @@ class Chunk(NamedTuple):
         """Returns an instance for each row, of a table an object with its columns by name."""
         if self.columns is None:
             return self.instances
+        if not self.columns:  # of a table that has its ids and nothing else
+            return [{} for _ in self.ids]
         names = list(self.columns)
         values = [column.rows() for column in self.columns.values()]
         return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]

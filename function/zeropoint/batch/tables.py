@@ -49,6 +49,8 @@ def chunks(name: str, file: BinaryIO, id_column: str) -> Iterator[Chunk]:
         for chunk in _chunks(name, file, id_column):
             yield chunk
             number += len(chunk.ids)
+    except MalformedError as error:  # of a header, without which there are no rows
+        yield Chunk([name], [error])
     except _BROKEN:
         told = f"expected a whole file: what comes behind its first {number} rows cannot be read"
         yield Chunk([name], [MalformedError(told)])  # for all that are lost; the next file goes on
