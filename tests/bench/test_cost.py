@@ -36,6 +36,11 @@ def test_a_time_is_rounded_up_by_less_than_a_step(seconds: float) -> None:
     assert seconds - 1e-6 <= billed_s < max(seconds, 1e-9) + prices.STEP_S + 1e-6
 
 
+@given(SIZES, st.integers(1, 1000))
+def test_calls_within_a_step_are_billed_that_step_to_the_digit(size: Size, calls: int) -> None:
+    assert cost.lone(size, [0.012] * calls).billed_ms == prices.STEP_S * 1000
+
+
 @given(SIZES, TIMES_S, TIMES_S)
 def test_what_takes_longer_costs_more(size: Size, one_s: float, other_s: float) -> None:
     shorter_s, longer_s = sorted((one_s, other_s))

@@ -5,6 +5,7 @@ request its own time, rounded up, and requests that come together the time that 
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ def lone(size: Size, walls_s: Sequence[float]) -> Bill:
         size: Of the instance.
         walls_s: How long each of them took, one after the other.
     """
-    billed_s = STEP_S * sum(map(steps, walls_s)) / len(walls_s)
+    billed_s = STEP_S * statistics.fmean(map(steps, walls_s))
     return _bill(size, billed_s, math.fsum(walls_s) / len(walls_s))
 
 
