@@ -37,7 +37,7 @@ def slow_server(folder: Path, **settings: str) -> Iterator[Slow]:
     write_slow_model(folder)
     model = load(LocalRepository(folder), "slow", Settings(cpus=1))
     began_s = time.monotonic()
-    model.predict([50])
+    model.answer([50])
     turns = max(1, round(50 * 0.4 / (time.monotonic() - began_s)))
     own = {
         "ZEROPOINT_MODELS": str(folder),

@@ -142,7 +142,7 @@ def test_a_long_request_of_who_hung_up_is_dropped_between_two_batches(model: Mod
 
     def run() -> None:
         callers.follow(Caller(time.monotonic(), gone))
-        model.predict([Blob(picture("red"))] * 100)
+        model.answer([Blob(picture("red"))] * 100)
 
     with pytest.raises(CancelledError):
         contextvars.Context().run(run)

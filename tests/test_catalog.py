@@ -125,7 +125,7 @@ def test_a_failed_load_refuses_its_own_calls_only(colour_repository: Path) -> No
         get(catalog, "broken")
     assert caught.value.retry_after_s >= 1.0
     assert catalog.state("broken") == "failed"
-    answer = get(catalog, "colour").predict([Blob(picture("blue"))])
+    answer = get(catalog, "colour").answer([Blob(picture("blue"))])
     assert answer.predictions[0]["label"] == "blue"
 
 

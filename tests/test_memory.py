@@ -144,7 +144,7 @@ def test_calls_of_more_models_than_there_is_room_for_are_all_answered_right(
         chance = random.Random(seed)  # noqa: S311 - a choice, no secret
         label = chance.choice(LABELS)
         with catalog.use(chance.choice(NAMES), soon()) as model:
-            (found,) = model.predict([Blob(picture(label))]).predictions
+            (found,) = model.answer([Blob(picture(label))]).predictions
         return bool(found["label"] == label and loaded() <= room * size_bytes)
 
     with ThreadPoolExecutor(8) as pool:

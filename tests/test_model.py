@@ -30,7 +30,7 @@ def load(repository: Path, settings: Settings | None = None, name: str = "colour
 
 
 def labels(found: Model, colours: tuple[str, ...], **parameters: Any) -> list[str]:
-    answer = found.predict([Blob(picture(colour)) for colour in colours], parameters)
+    answer = found.answer([Blob(picture(colour)) for colour in colours], parameters)
     return [prediction["label"] for prediction in answer.predictions]
 
 
@@ -45,11 +45,11 @@ def test_predictions_come_in_the_order_of_the_instances(
 
 
 def test_no_instances_give_no_predictions(colour_repository: Path) -> None:
-    assert load(colour_repository).predict([]).predictions == []
+    assert load(colour_repository).answer([]).predictions == []
 
 
 def test_an_answer_tells_its_steps(colour_repository: Path) -> None:
-    answer = load(colour_repository).predict([Blob(picture("red"))])
+    answer = load(colour_repository).answer([Blob(picture("red"))])
     assert list(answer.timings) == ["queue", "prepare", "execute", "output"]
     assert all(seconds > 0 for seconds in answer.timings.values())
 
@@ -61,18 +61,18 @@ def test_a_load_tells_its_phases(colour_repository: Path) -> None:
 def test_one_bad_instance_refuses_the_request_and_is_named(colour_repository: Path) -> None:
     found = load(colour_repository)
     with pytest.raises(UnsupportedMediaError, match=r"^instance 2 of 3: expected a JPEG"):
-        found.predict([Blob(picture("red")), Blob(b"no image"), Blob(picture("red"))])
+        found.answer([Blob(picture("red")), Blob(b"no image"), Blob(picture("red"))])
 
 
 def test_one_instance_alone_needs_no_number(colour_repository: Path) -> None:
     with pytest.raises(UnsupportedMediaError, match=r"^expected a JPEG"):
-        load(colour_repository).predict([Blob(b"no image")])
+        load(colour_repository).answer([Blob(b"no image")])
 
 
 def test_instances_over_the_limit_are_refused(colour_repository: Path) -> None:
     found = load(colour_repository, Settings(max_instances=2))
     with pytest.raises(BodyTooLargeError, match="at most 2 instances, got 3"):
-        found.predict([Blob(b"")] * 3)
+        found.answer([Blob(b"")] * 3)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_wrong_parameter_is_told_without_its_content(
     colour_repository: Path, parameters: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidError) as caught:
-        load(colour_repository).predict([Blob(picture("red"))], parameters)
+        load(colour_repository).answer([Blob(picture("red"))], parameters)
     assert caught.value.message == message
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 def test_what_the_task_refuses_is_the_callers_fault(colour_repository: Path) -> None:
     with pytest.raises(ClientError):
-        load(colour_repository).predict([{"not": "an image"}])
+        load(colour_repository).answer([{"not": "an image"}])
 
 
 def write_batched_model(repository: Path, outputs: dict[str, list[int | str]]) -> None:
@@ -167,7 +167,7 @@ def test_an_output_that_is_declared_wrong_keeps_nobody_from_batches(tmp_path: Pa
     write_batched_model(tmp_path, {"y": [1]})  # as LightGBM's converter declares labels
     found = load(tmp_path, name="batched")
     before = found.batcher.passes
-    answer = found.predict([[float(n), 1.0] for n in range(8)])
+    answer = found.answer([[float(n), 1.0] for n in range(8)])
     assert answer.predictions == [{"y": n + 1.0} for n in range(8)]
     assert found.batcher.passes == before + 2
 

@@ -56,7 +56,7 @@ def test_rows_of_a_variant_that_goes_alone_share_no_pass(tmp_path: Path) -> None
     model = chosen(folder)
     before = model.batcher.passes
     photos = [Blob(picture(colour)) for colour in ("red", "blue", "lime")]
-    labels = [one["label"] for one in model.predict(photos).predictions]
+    labels = [one["label"] for one in model.answer(photos).predictions]
     assert labels == ["red", "blue", "green"]
     rows = np.zeros((4, *(dim or 1 for dim in model.inputs[0].shape[1:])), np.float32)
     (given,) = model.execute({model.inputs[0].name: rows}).tensors.values()
@@ -70,7 +70,7 @@ def test_the_first_variant_that_runs_here_is_loaded_and_told(tmp_path: Path) -> 
     model = chosen(folder)
     assert model.variant == "quick"
     assert model.digest == f"sha256:{sha256(folder / 'quick.onnx')}"
-    assert model.predict([Blob(picture("blue"))]).predictions[0]["label"] == "blue"
+    assert model.answer([Blob(picture("blue"))]).predictions[0]["label"] == "blue"
     assert chosen(folder, "original").digest == f"sha256:{sha256(folder / 'model.onnx')}"
 
 

@@ -106,14 +106,6 @@ class Catalog:
         finally:
             self._memory.release(slot)
 
-    def load(self, name: str) -> Model:
-        """Loads a model in this thread, for a program that has nothing else to do meanwhile.
-
-        Raises:
-            ZeropointError: whatever the load says.
-        """
-        return loader.load(self._repository, name or self.default_name(), self._settings)
-
     def start(self, name: str = "") -> State:
         """Begins to load a model if nobody has; returns its state and never waits for it.
 

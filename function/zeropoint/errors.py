@@ -55,6 +55,13 @@ class BrokenImageError(MalformedError):
     code = "image_broken"
 
 
+class UnauthorizedError(ClientError):
+    """The request does not bring the key that ``ZEROPOINT_API_KEY`` asks for."""
+
+    status = 401
+    code = "unauthorized"
+
+
 class RouteNotFoundError(ClientError):
     """No such route."""
 

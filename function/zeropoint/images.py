@@ -145,6 +145,19 @@ def photo(data: bytes, max_pixels: int, shorter_side: int = 0) -> Photo:
         ) from error
 
 
+def upright(image: Image.Image, max_pixels: int) -> Photo:
+    """Returns an image that is decoded already as `photo` would one of a file; it stays as it is.
+
+    Raises:
+        ImageTooLargeError: more than ``max_pixels``.
+    """
+    _refuse_large(image, max_pixels)
+    with contextlib.suppress(Exception):  # as of a file
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+    return Photo(_rgb(image), *image.size)
+
+
 def _sniff(data: bytes) -> str:
     """Returns Pillow's name of the served format that ``data`` begins like."""
     for magic, format_ in _MAGIC.items():

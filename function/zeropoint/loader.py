@@ -175,7 +175,7 @@ def prove(model: Model, artifact: Artifact) -> None:
     doubted = model.varies and any(spec.shape[:1] != (None,) for spec in model.outputs)
     copies = 2 if doubted and artifact.manifest.max_batch > 1 else 1
     try:
-        predictions = model.predict([known_instance(artifact)] * copies).predictions
+        predictions = model.answer([known_instance(artifact)] * copies).predictions
     except ClientError as error:
         raise _wrong_answer(check, f"a refusal: {error.message}") from None
     for prediction in predictions:

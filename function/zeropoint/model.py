@@ -5,27 +5,23 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from zeropoint import callers, cpus
 from zeropoint.admission import Admission
 from zeropoint.batcher import Batcher, Part
-from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError, ZeropointError
-from zeropoint.instances import NULL, Column, Instance
+from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
+from zeropoint.instances import NULL, Instance
 from zeropoint.manifest import ORIGINAL, Manifest
 from zeropoint.settings import Settings
-from zeropoint.tasks import Prediction, Prepared, TakesColumns, Task
+from zeropoint.tasks import Prediction, Prepared, Task
 from zeropoint.tensors import Tensors, TensorSpec, join
 from zeropoint.timing import Timings
 
 if TYPE_CHECKING:
     from zeropoint.session import Session
-
-
-# Of a table, in one pass: more are no quicker, and would only take memory.
-_MOST_ROWS = 1024
 
 
 class Answer(NamedTuple):
@@ -36,6 +32,16 @@ class Answer(NamedTuple):
     predictions: list[Prediction]
     tensors: Tensors
     cold_start: Timings = Timings()  # its phases, if this is the model's first answer
+
+    def record(self) -> dict[str, Any]:
+        """Returns what a record tells of it: predictions, by which model, how long each step."""
+        return {
+            "predictions": self.predictions,
+            "model": self.model.manifest.name,
+            "version": self.model.manifest.version,
+            "digest": self.model.digest,
+            "timings_ms": self.timings.ms(),
+        }
 
 
 class Model:
@@ -65,26 +71,25 @@ class Model:
         self.load_timings = Timings()
         self.first_answer = threading.Lock()  # the first answer takes it, and tells how it loaded
         self.takes_files = task.takes_files
-        self.takes_columns = hasattr(task, "prepare_columns")
         self.admission = Admission(settings.max_queue)
-        self._task = task
+        self.task = task
         self._native = session.native
         self.forward = session.run  # a pass of prepared tensors, without the queue
         self._max_instances = settings.max_instances
         # A model exported for one instance at a time says so in its inputs' first dimensions. Of
         # outputs converters declare them wrong: LightGBM's says label[1] and gives one a row.
         self.varies = all(spec.shape[:1] == (None,) for spec in session.inputs)
-        self._max_batch = manifest.max_batch if self.varies and not alone else 1
+        self.max_batch = manifest.max_batch if self.varies and not alone else 1
         self._alone = alone and self.varies
         processors = cpus.threads(settings.cpus or cpus.available())
-        passes = processors // session.threads if self._max_batch > 1 else processors
-        self.batcher = Batcher(session.run, self._max_batch, passes, task.padding)
+        passes = processors // session.threads if self.max_batch > 1 else processors
+        self.batcher = Batcher(session.run, self.max_batch, passes, task.padding)
         # More photos at once than there are processors would only take memory. What is no file
         # takes little, and threads that wait for each other cost more than they save.
         at_once = processors if task.takes_files else settings.max_queue
         self._preparing = threading.Semaphore(at_once)
 
-    def predict(
+    def answer(
         self,
         instances: Sequence[Instance],
         parameters: Mapping[str, Any] | None = None,
@@ -108,108 +113,55 @@ class Model:
             raise BodyTooLargeError(
                 f"expected at most {self._max_instances} instances, got {len(instances)}"
             )
-        chosen = self._parameters(parameters or {})
+        chosen = self.read_parameters(parameters or {})
         timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
         predictions: list[Prediction] = [None] * len(instances)
         rows = [row for row, instance in enumerate(instances) if instance is not NULL]
         with self.admission.admit(len(rows), deadline_s) as answered:
-            for start in range(0, len(rows), self._max_batch):
+            for start in range(0, len(rows), self.max_batch):
                 if start:
                     callers.refuse_gone()
-                batch = rows[start : start + self._max_batch]
+                batch = rows[start : start + self.max_batch]
                 with self._turn_to_prepare(deadline_s, timings):
                     prepared = [self._prepare(instances, row) for row in batch]
-                for part in self._passes(prepared, deadline_s, timings):
+                for part in self.passes(prepared, deadline_s, timings):
                     with timings.measure("output"):
                         contexts = [prepared[place].context for place in part.places]
-                        found = self._task.output(part.tensors, contexts, chosen)
+                        found = self.task.output(part.tensors, contexts, chosen)
                         for place, prediction in zip(part.places, found, strict=True):
                             predictions[batch[place]] = prediction
                 answered(len(batch))
         return Answer(self, timings, predictions, {})
 
-    def answer_each(
-        self, instances: Sequence[Instance], parameters: Mapping[str, Any]
-    ) -> list[Prediction | ZeropointError]:
-        """Answers instances one by one, as far as they can be, without the queue: for a batch.
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        return f"<Model {manifest.name} {manifest.version}, {manifest.task}, {self.digest}>"
+
+    def predict(self, given: Any, **parameters: Any) -> Prediction:
+        """Answers one input: what `load("…").predict("photo.jpg")` calls.
 
         Args:
-            instances: As of `predict`; an error stays what it is.
-            parameters: As of `predict`.
+            given: To a model of photos the path of a file, the file's bytes, an image of Pillow or
+                a uint8 array of shape (H, W, 3), RGB; to others what JSON would hold: a text, or a
+                row as a list or a dict. Arrays and scalars of NumPy are taken as lists and numbers.
+            parameters: What the task lets a caller vary, as ``top_k=1``.
 
         Returns:
-            For each instance its prediction, or the error that `predict` would have raised.
+            What JSON would hold, as in ``predictions`` of an HTTP answer: for photos a dict with
+            ``label`` and ``probability``, or with ``boxes``; for texts and tables that of the task.
 
         Raises:
-            InvalidError: a parameter is refused.
+            ClientError: the input or a parameter is refused; its message says why.
+            OSError: the file cannot be read.
         """
-        chosen = self._parameters(parameters)
-        found: list[Prediction | ZeropointError] = [None] * len(instances)
-        ready: list[tuple[int, Prepared]] = []
-        for place, instance in enumerate(instances):
-            if isinstance(instance, ZeropointError):
-                found[place] = instance
-            elif instance is not NULL:
-                try:
-                    ready.append((place, self._task.prepare(instance)))
-                except ZeropointError as error:
-                    found[place] = error
-            if len(ready) == self._max_batch or (ready and place == len(instances) - 1):
-                self._fill(found, ready, chosen)
-                ready = []
-        return found
+        return self.predict_many([given], **parameters)[0]
 
-    def answer_columns(
-        self, columns: Mapping[str, Column], rows: int, parameters: Mapping[str, Any]
-    ) -> list[Prediction] | None:
-        """Answers the rows of a table all at once, where the task reads columns.
+    def predict_many(self, given: Sequence[Any], **parameters: Any) -> list[Prediction]:
+        """Answers many inputs, at most ``ZEROPOINT_MAX_INSTANCES``, in order; see `predict`."""
+        from zeropoint import inputs  # with Pillow, which a server of other models does not import
 
-        Args:
-            columns: By name, of ``rows`` rows each.
-            rows: How many.
-            parameters: As of `predict`.
-
-        Returns:
-            The predictions; None: the rows are to be asked for one by one, by `answer_each`.
-
-        Raises:
-            InvalidError: a parameter is refused.
-        """
-        chosen = self._parameters(parameters)
-        if not self.takes_columns or self._max_batch == 1:
-            return None
-        prepare = cast(TakesColumns, self._task).prepare_columns
-        try:
-            tensors = prepare(columns, rows)
-            found: list[Prediction] = []
-            for start in range(0, rows, _MOST_ROWS):
-                end = min(rows, start + _MOST_ROWS)
-                part = {name: tensor[start:end] for name, tensor in tensors.items()}
-                found += self._task.output(self.forward(part), [None] * (end - start), chosen)
-        except ClientError:
-            return None
-        return found
-
-    def _fill(
-        self,
-        found: list[Prediction | ZeropointError],
-        ready: Sequence[tuple[int, Prepared]],
-        chosen: msgspec.Struct,
-    ) -> None:
-        """Has prepared instances answered in one pass; if it is refused, each in its own."""
-        places, prepared = zip(*ready, strict=True)
-        try:
-            for part in self._passes(prepared, math.inf, Timings(queue=0.0, execute=0.0)):
-                contexts = [prepared[place].context for place in part.places]
-                told = self._task.output(part.tensors, contexts, chosen)
-                for place, prediction in zip(part.places, told, strict=True):
-                    found[places[place]] = prediction
-        except ClientError as error:
-            if len(ready) == 1:
-                found[places[0]] = error
-                return
-            for one in ready:
-                self._fill(found, [one], chosen)
+        instances = [inputs.instance(one, self.takes_files) for one in given]
+        return self.answer(instances, parameters).predictions
 
     def execute(self, tensors: Tensors, deadline_s: float = math.inf) -> Answer:
         """Answers raw tensors with raw tensors, without the task.
@@ -234,7 +186,7 @@ class Model:
 
     def time_pass(self, instance: Instance, rows: int) -> float:
         """Returns the seconds of one forward pass of an instance repeated in ``rows`` rows."""
-        tensors = join([self._task.prepare(instance).tensors] * rows, {})
+        tensors = join([self.task.prepare(instance).tensors] * rows, {})
         began_s = time.perf_counter()
         self.forward(tensors)
         return time.perf_counter() - began_s
@@ -242,11 +194,11 @@ class Model:
     def _cut(self, tensors: Tensors) -> list[Tensors]:
         """Cuts tensors into items of ``max_batch`` rows, if their rows may be parted."""
         counts = {len(tensor) if tensor.ndim else 1 for tensor in tensors.values()}
-        if (self._max_batch == 1 and not self._alone) or len(counts) > 1:
+        if (self.max_batch == 1 and not self._alone) or len(counts) > 1:
             return [tensors]
-        starts = range(0, max(1, *counts), self._max_batch)
+        starts = range(0, max(1, *counts), self.max_batch)
         return [
-            {name: tensor[start : start + self._max_batch] for name, tensor in tensors.items()}
+            {name: tensor[start : start + self.max_batch] for name, tensor in tensors.items()}
             for start in starts
         ]
 
@@ -268,7 +220,7 @@ class Model:
         finally:
             self._preparing.release()
 
-    def _passes(
+    def passes(
         self, prepared: Sequence[Prepared], deadline_s: float, timings: Timings
     ) -> list[Part]:
         """Returns the outputs for prepared instances, each with all its rows in one part."""
@@ -292,11 +244,16 @@ class Model:
         timings["queue"] += time.perf_counter() - began_s - execute_s
         return parts
 
-    def _parameters(self, parameters: Mapping[str, Any]) -> msgspec.Struct:
+    def read_parameters(self, parameters: Mapping[str, Any]) -> msgspec.Struct:
+        """Returns parameters as the task takes them.
+
+        Raises:
+            InvalidError: one is unknown, or not of its type.
+        """
         try:
-            return msgspec.convert(parameters, self._task.parameters)
+            return msgspec.convert(parameters, self.task.parameters)
         except msgspec.ValidationError as error:
-            names = self._task.parameters.__struct_fields__
+            names = self.task.parameters.__struct_fields__
             said, _, path = str(error).partition(" - at `$.")
             if path.rstrip("`") in names and said.startswith("Expected"):
                 raise InvalidError(f"parameters.{path.rstrip('`')}: {said}") from None
@@ -306,7 +263,7 @@ class Model:
 
     def _prepare(self, instances: Sequence[Instance], row: int) -> Prepared:
         try:
-            return self._task.prepare(instances[row])
+            return self.task.prepare(instances[row])
         except ClientError as error:
             raise error.of_instance(row + 1, len(instances)) from None
 

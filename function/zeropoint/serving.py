@@ -62,7 +62,7 @@ class Serving:
                 instances = call.instances
                 if model.takes_files:
                     instances = self._reader.read(instances)
-                answer = model.predict(instances, call.parameters, deadline_s)
+                answer = model.answer(instances, call.parameters, deadline_s)
         timings = answer.timings
         timings["queue"] += loaded_s - began_s
         self.metrics.predicted(model.manifest.name, len(answer.predictions), timings)

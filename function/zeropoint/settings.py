@@ -108,9 +108,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " and events are not acknowledged"
         ),
     ] = ""
+    outbox: Annotated[
+        str,
+        Meta(
+            description="Folder of results that `ZEROPOINT_RESULTS` could not take, as it was away;"
+            " `zeropoint sync` sends them. Empty: none, and their events come again"
+        ),
+    ] = ""
     event_max_age_s: Annotated[
         float, Meta(gt=0, description="An older event is recorded as an error, not answered")
     ] = 86_400.0
+    page: Annotated[
+        bool, Meta(description="Whether a browser gets a page to try the models on, at `GET /`")
+    ] = True
     timeout_s: Annotated[
         float,
         Meta(
@@ -128,6 +138,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Longest time after SIGTERM for what is being answered; Cloud Run gives 10",
         ),
     ] = 8.0
+    idle_exit_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="End after so long without a request, for systemd to start it at the next"
+            " (`zeropoint install-edge`). 0: never",
+        ),
+    ] = 0.0
+    api_key: Annotated[
+        str,
+        Meta(
+            pattern=r"^([\x21-\x7e]{16,512})?$",
+            description="What requests must bring, as `Authorization: Bearer …` or `X-API-Key: …`,"
+            " but for the health routes; 16 characters or more. Empty: nothing",
+        ),
+    ] = ""
     logging: Annotated[
         Literal["stdout", "cloud"],
         Meta(description="`stdout`: JSON lines; `cloud`: also through google-cloud-logging"),

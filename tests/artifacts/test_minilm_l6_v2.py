@@ -41,9 +41,9 @@ def original(repository: Path) -> Model:
 
 def test_neighbours_do_not_change_an_answer(minilm: Model) -> None:
     texts = ["cat", "the dog " * 100, "", "A man is playing a guitar."]
-    together = [one["embedding"] for one in minilm.predict(texts).predictions]
+    together = [one["embedding"] for one in minilm.answer(texts).predictions]
     for text, beside in zip(texts, together, strict=True):
-        (alone,) = minilm.predict([text]).predictions
+        (alone,) = minilm.answer([text]).predictions
         np.testing.assert_allclose(beside, alone["embedding"], atol=1e-5)
 
 
@@ -69,7 +69,7 @@ def tokenizer(built_repository: Path) -> Tokenizer:
 def test_paraphrases_lie_close_and_others_do_not(minilm: Model) -> None:
     texts = [text for pair in PAIRS for text in pair]
     instances = [[one, other] for one in texts for other in texts]
-    told = minilm.predict(instances, {"similarity": True}).predictions
+    told = minilm.answer(instances, {"similarity": True}).predictions
     cosines = np.array([one["similarity"] for one in told]).reshape(6, 6)
     np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-6)
     room = 0.01 if minilm.variant == "original" else 0.02
@@ -80,15 +80,15 @@ def test_paraphrases_lie_close_and_others_do_not(minilm: Model) -> None:
 
 
 def test_an_embedding_is_of_length_one(minilm: Model) -> None:
-    for prediction in minilm.predict(["cat", "", "🐈", "猫 " * 300]).predictions:
+    for prediction in minilm.answer(["cat", "", "🐈", "猫 " * 300]).predictions:
         assert len(prediction["embedding"]) == 384
         assert math.hypot(*prediction["embedding"]) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_sentence_is_the_same_beside_a_longer_one(minilm: Model) -> None:
     for short, long in (("cat", "the dog " * 100), ("", "A man is playing a guitar.")):
-        (pair,) = minilm.predict([[short, long]], {"similarity": True}).predictions
-        one, other = (told["embedding"] for told in minilm.predict([short, long]).predictions)
+        (pair,) = minilm.answer([[short, long]], {"similarity": True}).predictions
+        one, other = (told["embedding"] for told in minilm.answer([short, long]).predictions)
         room = 1e-5 if minilm.variant == "original" else 0.01  # what fills up sets a scale there
         assert pair["similarity"] == pytest.approx(np.dot(one, other), abs=room)
 
@@ -115,13 +115,13 @@ def test_a_long_text_has_the_tokens_of_the_whole(
     text = (Path(__file__).parents[2] / name).read_text()
     for start in range(0, len(text), 2000):
         whole = tokenizer.encode(text[start:])
-        (prediction,) = minilm.predict([text[start:]]).predictions
+        (prediction,) = minilm.answer([text[start:]]).predictions
         assert prediction["tokens"] == len(whole.ids)
         assert prediction["truncated"] == bool(whole.overflowing)
     ids = np.array([tokenizer.encode(text).ids])
     tensors = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
     (expected,) = minilm.execute(tensors).tensors.values()
-    (prediction,) = minilm.predict([text]).predictions
+    (prediction,) = minilm.answer([text]).predictions
     np.testing.assert_allclose(prediction["embedding"], expected[0], atol=1e-6)
 
 
@@ -129,6 +129,6 @@ def test_a_long_text_has_the_tokens_of_the_whole(
 def test_thirty_megabytes_cost_what_a_long_text_does(minilm: Model, unit: str) -> None:
     data = Blob(unit.encode() * (30_000_000 // len(unit.encode())), "text/plain")
     began_s = time.perf_counter()
-    (prediction,) = minilm.predict([data]).predictions
+    (prediction,) = minilm.answer([data]).predictions
     assert time.perf_counter() - began_s < 2  # a tenth of that, on a machine with nothing to do
     assert prediction["truncated"]

@@ -33,7 +33,7 @@ def spam(built_repository: Path) -> Model:
     ],
 )
 def test_plain_cases_are_told_apart(spam: Model, label: str, mail: str) -> None:
-    (prediction,) = spam.predict([mail]).predictions
+    (prediction,) = spam.answer([mail]).predictions
     assert prediction["label"] == label
     assert prediction["probability"] > 0.9
     assert {one["label"]: one["index"] for one in prediction["top"]} == {"ham": 0, "spam": 1}
@@ -41,7 +41,7 @@ def test_plain_cases_are_told_apart(spam: Model, label: str, mail: str) -> None:
 
 
 def test_white_space_makes_no_difference(spam: Model) -> None:
-    one, other = spam.predict(["Free prize\nClick  here", "Free prize Click\n\n here"]).predictions
+    one, other = spam.answer(["Free prize\nClick  here", "Free prize Click\n\n here"]).predictions
     assert one == other
 
 
@@ -51,8 +51,8 @@ def test_it_is_the_head_on_the_embedding(spam: Model, built_repository: Path) ->
     )
     head = json.loads((ROOT / "model_artifacts" / "spam" / "recipe" / "head.json").read_bytes())
     mail = "Lunch?\nShall we meet at one?"
-    (embedding,) = (one["embedding"] for one in minilm.predict([mail]).predictions)
-    (prediction,) = spam.predict([mail]).predictions
+    (embedding,) = (one["embedding"] for one in minilm.answer([mail]).predictions)
+    (prediction,) = spam.answer([mail]).predictions
     odds = np.dot(embedding, head["weights"]) + head["bias"]
     probabilities = {one["label"]: one["probability"] for one in prediction["top"]}
     assert probabilities["spam"] == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-4)

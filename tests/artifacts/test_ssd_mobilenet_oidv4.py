@@ -31,7 +31,7 @@ def told(
 ) -> list[tuple[str, float, list[float]]]:
     """Returns label, score and box of each detection."""
     data = photo if isinstance(photo, bytes) else photo.read_bytes()
-    (prediction,) = detector.predict([Blob(data)], parameters).predictions
+    (prediction,) = detector.answer([Blob(data)], parameters).predictions
     return [(one["label"], one["score"], one["box"]) for one in prediction["detections"]]
 
 

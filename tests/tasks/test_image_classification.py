@@ -280,7 +280,7 @@ def test_labels_that_are_not_what_the_manifest_says_are_refused(colour_repositor
 def test_a_tiny_model_tells_colours_apart(colour_repository: Path, colour: str) -> None:
     found = loader.load(LocalRepository(colour_repository), "colour", Settings())
     data = picture("lime" if colour == "green" else colour, (40, 30))
-    (prediction,) = found.predict([Blob(data)]).predictions
+    (prediction,) = found.answer([Blob(data)]).predictions
     assert prediction["label"] == colour
     assert prediction["probability"] > 0.99
 
@@ -295,7 +295,7 @@ def efficientnet(request: pytest.FixtureRequest) -> Model:
 def test_at_least_18_of_20_photos_are_recognised(efficientnet: Model) -> None:
     photos = corpora.imagenet_photos()
     instances = [Blob(item.path.read_bytes(), "image/jpeg") for item in photos]
-    found = efficientnet.predict(instances).predictions
+    found = efficientnet.answer(instances).predictions
     best = [prediction["top"][0]["index"] for prediction in found]
     right = sum(index == item.index for index, item in zip(best, photos, strict=True))
     assert right >= 18
@@ -303,9 +303,9 @@ def test_at_least_18_of_20_photos_are_recognised(efficientnet: Model) -> None:
 
 def test_a_photo_is_recognised_as_well_when_it_comes_alone(efficientnet: Model) -> None:
     instances = [Blob(item.path.read_bytes()) for item in corpora.imagenet_photos()[:3]]
-    together = efficientnet.predict(instances).predictions
+    together = efficientnet.answer(instances).predictions
     for instance, prediction in zip(instances, together, strict=True):
-        (alone,) = efficientnet.predict([instance]).predictions
+        (alone,) = efficientnet.answer([instance]).predictions
         assert alone["label"] == prediction["label"]
         assert alone["probability"] == pytest.approx(prediction["probability"], abs=1e-3)
 
@@ -321,8 +321,8 @@ def test_a_large_jpeg_read_at_a_reduced_scale_is_recognised_alike(
     png = io.BytesIO()  # the very pixels of the JPEG, in a format that is read whole
     with Image.open(jpeg) as whole:
         whole.save(png, "PNG", compress_level=1)
-    (reduced,) = efficientnet.predict([Blob(jpeg.getvalue())]).predictions
-    (expected,) = efficientnet.predict([Blob(png.getvalue())]).predictions
+    (reduced,) = efficientnet.answer([Blob(jpeg.getvalue())]).predictions
+    (expected,) = efficientnet.answer([Blob(png.getvalue())]).predictions
     assert reduced["label"] == expected["label"]
     room = 0.02 if efficientnet.variant == "original" else 0.08
     assert reduced["probability"] == pytest.approx(expected["probability"], abs=room)
@@ -335,10 +335,8 @@ def test_a_photo_is_recognised_alike_in_any_lossless_format(
     with Image.open(corpora.photo("chelsea.png")) as image:
         file = io.BytesIO()
         image.convert("RGB").save(file, format_, lossless=True)
-    (found,) = efficientnet.predict([Blob(file.getvalue())]).predictions
-    (expected,) = efficientnet.predict(
-        [Blob(corpora.photo("chelsea.png").read_bytes())]
-    ).predictions
+    (found,) = efficientnet.answer([Blob(file.getvalue())]).predictions
+    (expected,) = efficientnet.answer([Blob(corpora.photo("chelsea.png").read_bytes())]).predictions
     assert found == expected
 
 

@@ -77,7 +77,7 @@ def load(repository: Path, *args: Any, **options: Any) -> Model:
 def found(model: Model, photo: bytes = b"", **parameters: Any) -> list[Any]:
     """Returns what is found on a photo of 64 by 48."""
     blob = Blob(photo or picture("red", (64, 48)))
-    (prediction,) = model.predict([blob], parameters).predictions
+    (prediction,) = model.answer([blob], parameters).predictions
     detections: list[Any] = prediction["detections"]
     return detections
 
@@ -103,7 +103,7 @@ def test_corners_are_found(tmp_path: Path) -> None:
     )
     write_detector(tmp_path, graph, CORNERS, LABELS)
     model = loader.load(LocalRepository(tmp_path), "detector", Settings())
-    (prediction,) = model.predict([Blob(picture("red", (64, 48)))]).predictions
+    (prediction,) = model.answer([Blob(picture("red", (64, 48)))]).predictions
     assert prediction == {
         "detections": [{"label": "dog", "score": 0.75, "box": ON_PHOTO, "index": 2}],
         "width": 64,
@@ -297,7 +297,7 @@ def test_boxes_lie_on_the_upright_photo_however_the_camera_was_held(
     photo = Image.new("RGB", size)
     box = (width // 4, height // 8, width // 2, height // 4)
     photo.paste("red", box)
-    (prediction,) = red.predict([Blob(turned(photo, orientation))]).predictions
+    (prediction,) = red.answer([Blob(turned(photo, orientation))]).predictions
     assert (prediction["width"], prediction["height"]) == size
     (one,) = prediction["detections"]
     assert one["label"] == "red thing"
@@ -323,7 +323,7 @@ _BLACK: dict[str, str | tuple[int, ...]] = {"L": "black", "CMYK": (0, 0, 0, 255)
 def test_the_true_size_is_told_of_any_file(red: Model, mode: str) -> None:
     for format_ in ("JPEG", "TIFF"):
         file = picture(_BLACK[mode], (2600, 2500), mode=mode, format=format_)
-        (prediction,) = red.predict([Blob(file)]).predictions
+        (prediction,) = red.answer([Blob(file)]).predictions
         assert (prediction["width"], prediction["height"]) == (2600, 2500)
 
 
@@ -347,8 +347,8 @@ def test_a_batch_is_answered_as_its_photos_one_by_one(tmp_path: Path) -> None:
         photo = Image.new("RGB", (100 + left, 90))
         photo.paste("red", (left, 10, left + 15, 40))
         photos.append(Blob(turned(photo, 1)))
-    alone = [model.predict([photo]).predictions[0] for photo in photos]
-    assert model.predict(photos).predictions == alone
+    alone = [model.answer([photo]).predictions[0] for photo in photos]
+    assert model.answer(photos).predictions == alone
 
 
 # What a manifest may say
@@ -426,7 +426,7 @@ def test_the_schema_describes_what_comes_out(tmp_path: Path, crowd: Model) -> No
 @pytest.mark.parametrize("instance", [None, True, 1, "x", [], {}, {"b64": 1}, Blob(b"")])
 def test_what_is_no_photo_is_refused(red: Model, instance: Any) -> None:
     with pytest.raises(ClientError):
-        red.predict([instance])
+        red.answer([instance])
 
 
 def test_a_server_answers_natively_and_in_v2(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_probabilities_are_the_librarys_own(tmp_path: Path, name: str) -> None:
     expect = {"label": best[0], "probability": max(known["expected"][0]), "tolerance": 1e-5}
     features, rows = known["features"], known["rows"]
     write_table_model(tmp_path, name, features, known["output"], rows[0], expect)
-    found = load(tmp_path).predict(rows).predictions
+    found = load(tmp_path).answer(rows).predictions
     assert [one["label"] for one in found] == best
     for one, expected in zip(found, known["expected"], strict=True):
         assert list(one["probabilities"]) == labels
@@ -80,9 +80,9 @@ def test_rows_by_name_and_as_text_are_answered_alike(tmp_path: Path, name: str) 
     write_table_model(tmp_path, name, known["features"], known["output"], rows[0], {"label": best})
     model = load(tmp_path)
     named = [dict(zip(names, row, strict=True)) for row in rows]
-    expected = model.predict(rows).predictions
-    assert model.predict(named).predictions == expected
-    assert model.predict([json.dumps(row) for row in named]).predictions == expected
+    expected = model.answer(rows).predictions
+    assert model.answer(named).predictions == expected
+    assert model.answer([json.dumps(row) for row in named]).predictions == expected
 
 
 # Scores and labels
@@ -145,10 +145,10 @@ def test_a_wrong_threshold_is_refused_and_none_is_the_default(
     )
     model = load(tmp_path, "softmax")
     if threshold is None:
-        assert model.predict([[1]], write).predictions[0]["label"] == "yes"
+        assert model.answer([[1]], write).predictions[0]["label"] == "yes"
     else:
         with pytest.raises(InvalidError, match="threshold"):
-            model.predict([[1]], write)
+            model.answer([[1]], write)
 
 
 def test_more_labels_have_no_threshold(tmp_path: Path) -> None:

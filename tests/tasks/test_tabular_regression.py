@@ -50,7 +50,7 @@ def test_a_value_is_the_librarys_own(tmp_path: Path) -> None:
     rows = known["rows"]
     features, output = known["features"], known["output"]
     write_table_model(tmp_path, "sklearn-regressor", features, output, rows[0], expect, task=TASK)
-    found = loader.load(LocalRepository(tmp_path), "table", Settings()).predict(rows).predictions
+    found = loader.load(LocalRepository(tmp_path), "table", Settings()).answer(rows).predictions
     assert {one["unit"] for one in found} == {"points"}
     expected = [value for (value,) in known["expected"]]
     np.testing.assert_allclose([one["value"] for one in found], expected, rtol=1e-6)
@@ -64,7 +64,7 @@ def test_several_values_are_the_librarys_own(tmp_path: Path) -> None:
         tmp_path, "sklearn-several", features, output, rows[0], {"unit": "u"}, task=TASK
     )
     model = loader.load(LocalRepository(tmp_path), "table", Settings())
-    found = [one["values"] for one in model.predict(rows).predictions]
+    found = [one["values"] for one in model.answer(rows).predictions]
     assert all(list(one) == output["values"] for one in found)
     np.testing.assert_allclose([list(one.values()) for one in found], known["expected"], rtol=1e-6)
     schema = tasks.schema(Artifact(LocalRepository(tmp_path), "table"))
@@ -78,14 +78,14 @@ def test_several_values_are_told_by_name(tmp_path: Path) -> None:
 
 
 def test_a_value_alone_has_no_unit(tmp_path: Path) -> None:
-    assert weighed(tmp_path).predict([[1, 2], {"a": 0.5}]).predictions == [
+    assert weighed(tmp_path).answer([[1, 2], {"a": 0.5}]).predictions == [
         {"value": 3.0},
         {"value": 0.5},
     ]
 
 
 def test_bounds_are_kept(tmp_path: Path) -> None:
-    found = weighed(tmp_path, unit="kg", minimum=0, maximum=10).predict([[-5, 0], [50, 0], [3, 0]])
+    found = weighed(tmp_path, unit="kg", minimum=0, maximum=10).answer([[-5, 0], [50, 0], [3, 0]])
     assert [one["value"] for one in found.predictions] == [0.0, 10.0, 3.0]
 
 

@@ -109,7 +109,7 @@ def test_the_inputs_dtype_and_names_are_the_models(tmp_path: Path) -> None:
     tensors, _ = text_input(tmp_path, specs("mask", "ids", dtype="int32")).prepare("cat")
     assert tensors.keys() == {"ids", "mask"}
     assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.int32)}
-    found = loader.load(LocalRepository(tmp_path), "words", Settings()).predict(["cat"])
+    found = loader.load(LocalRepository(tmp_path), "words", Settings()).answer(["cat"])
     assert found.predictions[0]["tokens"] == 3
 
 
@@ -312,7 +312,7 @@ def test_a_wrong_instance_of_several_is_named(tmp_path: Path) -> None:
     write_embedding_model(tmp_path)
     model: Model = loader.load(LocalRepository(tmp_path), "words", Settings())
     with pytest.raises(ClientError, match="instance 2 of 2: expected a text, got another value"):
-        model.predict(["cat", 5])
+        model.answer(["cat", 5])
 
 
 def test_without_tokenizers_it_is_said_what_to_install(

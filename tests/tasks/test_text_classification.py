@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def test_a_text_is_labelled(model: Model) -> None:
-    (prediction,) = model.predict(["The food is very good"]).predictions
+    (prediction,) = model.answer(["The food is very good"]).predictions
     probability = 1 / (1 + math.exp(-2))
     assert prediction == {
         "label": "good",
@@ -47,7 +47,7 @@ def test_a_text_is_labelled(model: Model) -> None:
 
 def test_only_what_is_within_the_limit_is_judged(model: Model) -> None:
     long = "bad " + "the " * MAX_TOKENS + "good good good"
-    (prediction,) = model.predict([long]).predictions
+    (prediction,) = model.answer([long]).predictions
     assert (prediction["label"], prediction["tokens"], prediction["truncated"]) == ("bad", 8, True)
 
 
@@ -57,8 +57,8 @@ def test_texts_of_any_length_are_judged_together_as_alone(tmp_path: Path, max_ba
     toml = (folder / "model.toml").read_text()
     (folder / "model.toml").write_text(f"max_batch = {max_batch}\n{toml}")
     found = loader.load(LocalRepository(tmp_path), "judge", Settings())
-    alone = [found.predict([text]).predictions[0] for text in SENTENCES]
-    assert found.predict(SENTENCES).predictions == alone
+    alone = [found.answer([text]).predictions[0] for text in SENTENCES]
+    assert found.answer(SENTENCES).predictions == alone
     assert [one["label"] for one in alone] == ["good", "bad", "bad", "good"]
 
 
@@ -68,32 +68,32 @@ def test_a_graph_of_fixed_dimensions_answers_alike(
     tmp_path: Path, model: Model, batch: int | str, seq: int | str
 ) -> None:
     found = judge(tmp_path, batch=batch, seq=seq)
-    assert found.predict(SENTENCES).predictions == model.predict(SENTENCES).predictions
+    assert found.answer(SENTENCES).predictions == model.answer(SENTENCES).predictions
 
 
 @given(text=st.text() | st.binary(max_size=30))
 def test_any_text_is_answered_or_refused(model: Model, text: str | bytes) -> None:
     instance = Blob(text, "text/plain") if isinstance(text, bytes) else text
     with contextlib.suppress(InvalidError):
-        (prediction,) = model.predict([instance]).predictions
+        (prediction,) = model.answer([instance]).predictions
         assert sum(one["probability"] for one in prediction["top"]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("instance", [["good", "bad"], None, {}, 3])
 def test_what_is_not_one_text_is_refused(model: Model, instance: object) -> None:
     with pytest.raises(InvalidError, match="expected a text, got another value"):
-        model.predict([instance])
+        model.answer([instance])
 
 
 def test_a_caller_chooses_how_many_labels(model: Model) -> None:
-    assert len(model.predict(["good"], {"top_k": 1}).predictions[0]["top"]) == 1
+    assert len(model.answer(["good"], {"top_k": 1}).predictions[0]["top"]) == 1
     with pytest.raises(InvalidError, match="expected top_k of at most 2, got more"):
-        model.predict(["good"], {"top_k": 3})
+        model.answer(["good"], {"top_k": 3})
 
 
 def test_a_sigmoid_judges_each_label_by_itself(tmp_path: Path) -> None:
     model = judge(tmp_path, output='activation = "sigmoid"')
-    (prediction,) = model.predict(["good bad"]).predictions
+    (prediction,) = model.answer(["good bad"]).predictions
     both = 1 / (1 + math.exp(-2))
     assert [one["probability"] for one in prediction["top"]] == [pytest.approx(both)] * 2
 

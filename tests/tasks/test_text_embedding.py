@@ -33,7 +33,7 @@ def load(folder: Path, output: str = 'pooling = "mean"', **graph: Any) -> Model:
 
 
 def embedding(model: Model, text: str) -> list[float]:
-    found: list[float] = model.predict([text]).predictions[0]["embedding"]
+    found: list[float] = model.answer([text]).predictions[0]["embedding"]
     return found
 
 
@@ -72,7 +72,7 @@ def test_a_text_is_pooled_as_the_manifest_says(
     tmp_path: Path, pooling: str, normalize: bool
 ) -> None:
     output = f'pooling = "{pooling}"\nnormalize = {str(normalize).lower()}'
-    (told,) = load(tmp_path, output).predict(["the good dog"]).predictions
+    (told,) = load(tmp_path, output).answer(["the good dog"]).predictions
     rows = TABLE[[WORDS.index(word) for word in ("[CLS]", "the", "good", "dog", "[SEP]")]]
     pooled = {"mean": rows.mean(axis=0), "cls": rows[0], "max": rows.max(axis=0)}[pooling]
     expected = pooled / np.linalg.norm(pooled) if normalize else pooled
@@ -87,7 +87,7 @@ def test_a_model_may_pool_itself(tmp_path: Path, model: Model) -> None:
 
 
 def test_a_long_text_is_its_first_tokens(model: Model) -> None:
-    (told,) = model.predict(["bad " * MAX_TOKENS]).predictions
+    (told,) = model.answer(["bad " * MAX_TOKENS]).predictions
     assert (told["tokens"], told["truncated"]) == (MAX_TOKENS, True)
 
 
@@ -122,7 +122,7 @@ def test_texts_of_any_length_are_embedded_together_as_alone(
     toml = (folder / "model.toml").read_text()
     (folder / "model.toml").write_text(f"max_batch = {max_batch}\n{toml}")
     found = loader.load(LocalRepository(tmp_path), "words", Settings())
-    for text, told in zip(SENTENCES, found.predict(SENTENCES).predictions, strict=True):
+    for text, told in zip(SENTENCES, found.answer(SENTENCES).predictions, strict=True):
         np.testing.assert_allclose(told["embedding"], embedding(model, text), atol=1e-6)
 
 
@@ -131,7 +131,7 @@ def test_texts_of_any_length_are_embedded_together_as_alone(
 
 def test_a_pair_is_told_how_alike_it_is(model: Model) -> None:
     pairs = [["good", "good"], ["good", "bad"], ["the dog", "dog " * 20]]
-    told = model.predict(pairs, {"similarity": True}).predictions
+    told = model.answer(pairs, {"similarity": True}).predictions
     for (one, other), prediction in zip(pairs, told, strict=True):
         cosine = np.dot(embedding(model, one), embedding(model, other))
         assert prediction["similarity"] == pytest.approx(cosine, abs=1e-6)
@@ -143,22 +143,22 @@ def test_a_pair_is_told_how_alike_it_is(model: Model) -> None:
 @pytest.mark.parametrize("normalize", ["true", "false"])
 def test_similarity_does_not_depend_on_length(tmp_path: Path, normalize: str) -> None:
     found = load(tmp_path, f'pooling = "max"\nnormalize = {normalize}')
-    (told,) = found.predict([["a", "a"]], {"similarity": True}).predictions
+    (told,) = found.answer([["a", "a"]], {"similarity": True}).predictions
     assert told["similarity"] == pytest.approx(1.0)
 
 
 @given(one=st.text(), other=st.text())
 def test_similarity_is_symmetric_and_at_most_one(model: Model, one: str, other: str) -> None:
-    found = model.predict([[one, other], [other, one]], {"similarity": True}).predictions
+    found = model.answer([[one, other], [other, one]], {"similarity": True}).predictions
     assert found[0]["similarity"] == found[1]["similarity"]
     assert -1 <= found[0]["similarity"] <= 1
 
 
 def test_texts_and_pairs_are_not_taken_for_each_other(model: Model) -> None:
     with pytest.raises(InvalidError, match="list of two texts, as similarity is true, got one"):
-        model.predict([["good", "bad"], "good"], {"similarity": True})
+        model.answer([["good", "bad"], "good"], {"similarity": True})
     with pytest.raises(InvalidError, match="expected a text, as similarity is not true, got two"):
-        model.predict(["good", ["good", "bad"]])
+        model.answer(["good", ["good", "bad"]])
 
 
 def test_texts_and_pairs_of_several_callers_may_share_a_pass(repository: Path) -> None:
@@ -184,7 +184,7 @@ def test_any_instance_is_answered_or_refused(
     model: Model, similarity: bool, instance: object
 ) -> None:
     try:
-        (told,) = model.predict([instance], {"similarity": similarity}).predictions
+        (told,) = model.answer([instance], {"similarity": similarity}).predictions
     except ClientError as error:
         refused = error.status
     else:
@@ -196,7 +196,7 @@ def test_any_instance_is_answered_or_refused(
 def test_a_list_of_other_lengths_is_refused(model: Model) -> None:
     for instance in ([], ["good"], ["good"] * 3):
         with pytest.raises(InvalidError, match="expected a text or a list of two texts"):
-            model.predict([instance])
+            model.answer([instance])
 
 
 # Numbers

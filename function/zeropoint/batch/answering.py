@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zeropoint import files
+from zeropoint import bulk, files
 from zeropoint.batch import place
 from zeropoint.batch.chunk import Chunk, Stored
 from zeropoint.batch.forms import Form, Outcome
@@ -36,7 +36,7 @@ class Answering:
         self._parameters = parameters
         self._max_body_bytes = settings.max_body_bytes
         self._reader = files.Reader(settings)
-        self._takes_columns = model.takes_columns
+        self._takes_columns = bulk.takes_columns(model)
 
     def outcomes(self, chunk: Chunk) -> Sequence[Outcome]:
         """Returns for each row its prediction, or the error that a server would answer.
@@ -45,11 +45,11 @@ class Answering:
             UnavailableError: the storage of the inputs is away, which is no fault of a row.
         """
         if self._takes_columns and (columns := chunk.as_columns()):
-            found = self._model.answer_columns(columns, len(chunk.ids), self._parameters)
+            found = bulk.answer_columns(self._model, columns, len(chunk.ids), self._parameters)
             if found is not None:
                 return found
         instances = [self._read(one) for one in chunk.each()]
-        return self._model.answer_each(instances, self._parameters)
+        return bulk.answer_each(self._model, instances, self._parameters)
 
     def written(self, chunk: Chunk, form: Form) -> Answered:
         """Returns a chunk's rows as they are written."""

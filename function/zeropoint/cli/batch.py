@@ -11,16 +11,14 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
-import msgspec
 
-from zeropoint import cpus, loader, settings
-from zeropoint.artifact import open_repository
+from zeropoint import api, bulk, cpus, settings
 from zeropoint.batch import forms, job, place, share
 from zeropoint.batch.answering import Answering
 from zeropoint.batch.progress import Progress
 from zeropoint.batch.shards import Shards
 from zeropoint.batch.source import Source
-from zeropoint.catalog import Catalog
+from zeropoint.cli import options
 from zeropoint.errors import SettingsError, UnavailableError
 
 _MOST_ROWS = 1 << 15  # of a chunk of a table, which takes a fraction of a second
@@ -28,11 +26,18 @@ _FAILED_ROWS = 3
 _INTERRUPTED = 130
 
 
-@click.command("batch")
+@click.command(
+    "batch",
+    epilog=options.examples(
+        "zeropoint batch photos/ --out results/",
+        "zeropoint batch sites.csv --model phishing --out results/ --format parquet",
+        "zeropoint batch 'gs://my-photos/**/*.jpg' --out gs://my-results --resume",
+    ),
+)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", required=True, metavar="OUT", help="The folder of results, or gs://….")
-@click.option("--model", default="", help="The model's name; by default the default model.")
-@click.option("--parameters", default="{}", help="JSON, for instance '{\"top_k\": 1}'.")
+@options.model
+@options.parameters
 @click.option("--format", "suffix", type=click.Choice(["jsonl", "parquet"]), default="jsonl")
 @click.option("--id-column", default="", help="Of tables: what names the rows, and is no input.")
 @click.option(
@@ -55,7 +60,7 @@ def command(
     inputs: tuple[str, ...],
     out: str,
     model: str,
-    parameters: str,
+    parameters: dict[str, Any],
     suffix: str,
     id_column: str,
     shard_rows: int,
@@ -72,32 +77,26 @@ def command(
     As a task of a Cloud Run job it answers its share of the rows.
     """
     chosen = settings.from_environment()
-    try:
-        varied = msgspec.json.decode(parameters, type=dict[str, Any])
-    except (ValueError, RecursionError):
-        raise click.BadParameter("expected a JSON object", param_hint="--parameters") from None
     if options and not runner:
         raise click.BadParameter("expected --runner beside it", param_hint="--option")
     if runner and resume:
         raise click.BadParameter("expected no --runner: Beam begins anew", param_hint="--resume")
     mine = share.of_task()
     form = forms.open_form(f".{suffix}")
-    repository = open_repository(chosen)
     threads = cpus.threads(chosen.cpus or cpus.available())
     # A pass in each thread, of one thread each: so that no thread waits for another.
-    name = model or Catalog(repository, chosen).default_name()
-    loaded = loader.load(repository, name, chosen, threads=1)
-    rows = {"most_rows": _MOST_ROWS} if loaded.takes_columns else {}
+    loaded = api.load(model, threads=1, limits=chosen)
+    rows = {"most_rows": _MOST_ROWS} if bulk.takes_columns(loaded) else {}
     source = Source(inputs, loaded.takes_files, id_column, **rows)
     if runner:
-        loaded.answer_each([], varied)  # refuses parameters here, and not on each worker
-        handler = (chosen, loaded.manifest, varied, form.suffix)
+        loaded.read_parameters(parameters)  # refuses parameters here, and not on each worker
+        handler = (chosen, loaded.manifest, parameters, form.suffix)
         _run_beam(source, handler, out, [f"runner={runner}", *options])
     described = {
         "input": source.digest,
         "model": loaded.manifest.name,
         "digest": loaded.digest,
-        "parameters": varied,
+        "parameters": parameters,
         "format": suffix,
         "id-column": id_column,
         "share": f"{mine.number} of {mine.of}",
@@ -109,7 +108,7 @@ def command(
     stopped = _stop_by_signal()
     problem: UnavailableError | None = None
     with Progress(source, shards.rows, shards.errors) as progress:
-        answering = Answering(loaded, chosen, varied)
+        answering = Answering(loaded, chosen, parameters)
         chunks = source.chunks(mine, shards.rows)
         try:
             done = job.run(chunks, answering, form, shards, threads, progress.tell, stopped.is_set)

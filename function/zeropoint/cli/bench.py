@@ -15,6 +15,7 @@ from zeropoint.bench.cost import Size
 from zeropoint.bench.measure import measure, messages
 from zeropoint.bench.result import Result
 from zeropoint.catalog import Catalog
+from zeropoint.cli import options
 from zeropoint.errors import InvalidError
 from zeropoint.events import payload
 from zeropoint.instances import Instance
@@ -23,8 +24,15 @@ from zeropoint.loader import known_instance
 _TERMINATED = 128 + signal.SIGTERM
 
 
-@click.command("bench")
-@click.option("--model", default="", help="The model's name; by default the default model.")
+@click.command(
+    "bench",
+    epilog=options.examples(
+        "zeropoint bench",
+        "zeropoint bench --model phishing --callers 32 --cpu 1 --memory-mib 512",
+        "zeropoint bench --input photo.jpg --json",
+    ),
+)
+@options.model
 @click.option(
     "--input",
     "file",

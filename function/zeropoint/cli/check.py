@@ -9,13 +9,21 @@ import msgspec
 
 from zeropoint import hardware, loader, manifest, settings
 from zeropoint.artifact import Artifact, LocalRepository, Repository, open_repository
+from zeropoint.cli import options
 from zeropoint.cli.optimize import needs_extra
 from zeropoint.errors import SettingsError, ZeropointError
 from zeropoint.settings import Settings
 
 
-@click.command("check")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.command(
+    "check",
+    epilog=options.examples(
+        "zeropoint check",
+        "zeropoint check efficientnet-lite0",
+        "zeropoint check efficientnet-lite0 --deep --samples photos/",
+    ),
+)
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=options.complete_model)
 @click.option("--deep", is_flag=True, help="Also compare each variant with the original.")
 @click.option(
     "--samples",

@@ -9,6 +9,7 @@ import click
 
 from zeropoint import cpus, settings
 from zeropoint.artifact import Artifact, open_repository
+from zeropoint.cli import options
 from zeropoint.cli.table import lines
 from zeropoint.drafting import fit, folder
 from zeropoint.drafting.draft import Asked
@@ -23,9 +24,20 @@ _MAX_NAME = 63
 _MOST_TYPED = 300  # characters of JSON
 
 
-@click.command("new")
+@click.command(
+    "new",
+    epilog=options.examples(
+        "zeropoint new model.onnx --labels labels.txt --input cat.jpg",
+        "zeropoint new model.onnx --task tabular-regression --into models/",
+    ),
+)
 @click.argument("model", metavar="MODEL.onnx", type=_FILE)
-@click.option("--task", type=click.Choice(list(TASKS)), help="By default guessed, if it is clear.")
+@click.option(
+    "--task",
+    type=click.Choice(list(TASKS)),
+    metavar="TASK",
+    help=f"By default guessed, if it is clear; one of {', '.join(TASKS)}.",
+)
 @click.option("--name", help="The artifact's; by default the file's.")
 @click.option("--labels", type=_FILE, help="A label a line, in the order of the scores.")
 @click.option("--tokenizer", type=_FILE, help="tokenizer.json of a model that takes texts.")

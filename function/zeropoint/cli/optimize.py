@@ -11,6 +11,7 @@ import click
 
 from zeropoint import manifest, settings
 from zeropoint.artifact import Artifact, LocalRepository, open_repository
+from zeropoint.cli import options
 from zeropoint.errors import SettingsError
 from zeropoint.settings import Settings
 
@@ -31,7 +32,13 @@ class Asked(NamedTuple):
     output: Path | None
 
 
-@click.command("optimize")
+@click.command(
+    "optimize",
+    epilog=options.examples(
+        "zeropoint optimize efficientnet-lite0 --samples photos/",
+        "zeropoint optimize my-model/ --samples rows.jsonl --max-drop 1",
+    ),
+)
 @click.argument("artifact")
 @click.option(
     "--samples",

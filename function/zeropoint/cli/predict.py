@@ -1,20 +1,17 @@
 """zeropoint predict: the three steps in this process, without a server."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from zeropoint import settings
-from zeropoint.artifact import open_repository
-from zeropoint.catalog import Catalog
+from zeropoint import api, settings, uploads
+from zeropoint.cli import options
 from zeropoint.cli.table import lines
 from zeropoint.errors import ClientError
-from zeropoint.events import payload
-from zeropoint.model import Model
 from zeropoint.protocols import strict_json
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction
@@ -22,7 +19,15 @@ from zeropoint.tasks import Prediction
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-@click.command("predict")
+@click.command(
+    "predict",
+    epilog=options.examples(
+        "zeropoint predict photo.jpg",
+        "zeropoint predict *.jpg --parameters '{\"top_k\": 1}' --json",
+        "zeropoint predict rows.csv --model phishing",
+        "zeropoint predict photo.jpg --model ssd-mobilenet-oidv4 --draw boxes.png",
+    ),
+)
 @click.argument(
     "files",
     nargs=-1,
@@ -30,8 +35,8 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
     metavar="FILE...",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--model", default="", help="The model's name; by default the default model.")
-@click.option("--parameters", default="{}", help="JSON, for instance '{\"top_k\": 1}'.")
+@options.model
+@options.parameters
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option(
     "--draw",
@@ -40,7 +45,11 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
     help="Write the photo with the boxes that were found.",
 )
 def command(
-    files: tuple[Path, ...], model: str, parameters: str, as_json: bool, draw: Path | None
+    files: tuple[Path, ...],
+    model: str,
+    parameters: dict[str, Any],
+    as_json: bool,
+    draw: Path | None,
 ) -> None:
     """Predict for each FILE in this process, without a server.
 
@@ -50,13 +59,9 @@ def command(
     A file that is refused is told on stderr, the others are answered; exit status 1 then.
     """
     chosen = settings.from_environment()
-    try:
-        varied = msgspec.json.decode(parameters, type=dict[str, Any])
-    except (ValueError, RecursionError):  # also of bytes that are no UTF-8, and of deep nesting
-        raise click.BadParameter("expected a JSON object", param_hint="--parameters") from None
     if draw:
         _refuse_other_pictures(draw, files)
-    loaded = Catalog(open_repository(chosen), chosen).load(model)
+    loaded = api.load(model, limits=chosen)
     if draw and loaded.manifest.task != "object-detection":
         raise click.BadParameter(
             f"expected a model that finds boxes, got {loaded.manifest.name},"
@@ -66,7 +71,10 @@ def command(
     refused = 0
     for file in files:
         try:
-            _tell(file, _answered(file, loaded, varied, chosen), as_json, draw, chosen)
+            answer = uploads.answer(
+                loaded, file.name, file.read_bytes(), parameters, chosen.max_instances
+            )
+            _tell(file, answer.predictions, as_json, draw, chosen)
         except ClientError as error:
             refused += 1
             click.echo(f"{file}: {error.message}", err=True)
@@ -84,22 +92,6 @@ def _refuse_other_pictures(draw: Path, files: tuple[Path, ...]) -> None:
         raise click.BadParameter("expected a folder that exists", param_hint="--draw")
     if draw.exists() and draw.samefile(files[0]):
         raise click.BadParameter("expected another file than FILE", param_hint="--draw")
-
-
-def _answered(
-    file: Path, model: Model, varied: Mapping[str, Any], chosen: Settings
-) -> list[Prediction]:
-    """Returns a prediction for each instance of a file, a request's worth of them at a time."""
-    held = payload.of_object(file.name, file.read_bytes(), model.takes_files)
-    parameters = {**held.parameters, **varied}
-    predictions: list[Prediction] = []
-    for start in range(0, len(held.instances), chosen.max_instances):
-        part = held.instances[start : start + chosen.max_instances]
-        try:
-            predictions += model.predict(part, parameters).predictions
-        except ClientError as error:
-            raise (error.within(f"after the first {start}") if start else error) from None
-    return predictions
 
 
 def _tell(

@@ -9,6 +9,7 @@ import click
 
 from zeropoint import cpus, loader, settings
 from zeropoint.artifact import Artifact, LocalRepository, open_repository
+from zeropoint.cli import options
 from zeropoint.errors import ManifestError, SettingsError
 from zeropoint.manifest import FILENAME
 from zeropoint.model import Model
@@ -32,8 +33,14 @@ class Measured(NamedTuple):
         return self.pass_ms / self.rows
 
 
-@click.command("tune")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.command(
+    "tune",
+    epilog=options.examples(
+        "zeropoint tune minilm-l6-v2",
+        "zeropoint tune minilm-l6-v2 --write",
+    ),
+)
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=options.complete_model)
 @click.option(
     "--most", type=click.IntRange(1, 4096), default=64, show_default=True, help="Largest batch."
 )

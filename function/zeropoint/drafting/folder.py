@@ -119,7 +119,7 @@ def _ask(artifact: Artifact, settings: Settings) -> Prediction:
     model = Model(manifest, task, session, settings)
     try:
         instance = loader.known_instance(artifact)
-        (prediction,) = model.predict([instance]).predictions
+        (prediction,) = model.answer([instance]).predictions
     except ValueError:
         raise ManifestError(f"{manifest.check.input}: expected JSON, got another text") from None
     except ClientError as error:

@@ -149,7 +149,7 @@ def _round(subject: Subject, repeats: int) -> _Round:
     for _ in range(repeats):
         for instance in subject.instances:
             wall_s = time.perf_counter()
-            model.predict([instance])
+            model.answer([instance])
             walls_s.append(time.perf_counter() - wall_s)
     return _Round(between_s - began_s, time.process_time() - between_s, walls_s)
 

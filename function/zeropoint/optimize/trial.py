@@ -190,7 +190,7 @@ class Judge:
         most = self._settings.max_instances
         for start in range(0, len(samples), most):
             instances = [sample.instance for sample in samples[start : start + most]]
-            found += model.predict(instances, parameters).predictions
+            found += model.answer(instances, parameters).predictions
         return found
 
 

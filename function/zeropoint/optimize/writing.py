@@ -92,7 +92,7 @@ def write(folder: Path, work: Path, winner: Trial, file: Path, gate: Gate, told:
 def copied(folder: Path, work: Path) -> Path:
     """Returns a copy of an artifact, to be moved to its place when it is complete."""
     target = work / "artifact"
-    shutil.copytree(folder, target)
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns(".*"))
     return target
 
 

@@ -140,7 +140,8 @@ class ImageInput:
         """Decodes a photo and makes it the model's input.
 
         Args:
-            instance: A Blob with the bytes of an image file; its media type is not believed.
+            instance: A Blob with the bytes of an image file, its media type not believed; or,
+                from a program of its own, an image of Pillow.
 
         Returns:
             Array of shape (1, 3, H, W) or (1, H, W, 3): float32, normalised as the table says, or
@@ -153,6 +154,20 @@ class ImageInput:
             BrokenImageError: damaged or cut short.
             InvalidError: not bytes at all.
         """
+        image, width, height = self._photo(instance)
+        # One resize, of the part that the crop will keep, instead of a resize and a crop.
+        box = self._box(image.width, image.height)
+        small = image.resize(
+            (self.width, self.height), self._kernel, box=box, reducing_gap=_REDUCING_GAP
+        )
+        across, down = width / image.width, height / image.height
+        left, top, right, bottom = box
+        seen = (left * across, top * down, right * across, bottom * down)
+        return self._normalise(np.asarray(small)), View(width, height, seen)
+
+    def _photo(self, instance: Instance) -> images.Photo:
+        if isinstance(instance, Image.Image):
+            return images.upright(instance, self._max_pixels)
         if not isinstance(instance, Blob):
             raise InvalidError(
                 'expected an image, in JSON as {"b64": "…"} or text, got another value'
@@ -163,16 +178,7 @@ class ImageInput:
                 " got another"
             )
         goal = self._shorter_side or max(self._size)
-        image, width, height = images.photo(instance.data, self._max_pixels, shorter_side=goal)
-        # One resize, of the part that the crop will keep, instead of a resize and a crop.
-        box = self._box(image.width, image.height)
-        small = image.resize(
-            (self.width, self.height), self._kernel, box=box, reducing_gap=_REDUCING_GAP
-        )
-        across, down = width / image.width, height / image.height
-        left, top, right, bottom = box
-        seen = (left * across, top * down, right * across, bottom * down)
-        return self._normalise(np.asarray(small)), View(width, height, seen)
+        return images.photo(instance.data, self._max_pixels, shorter_side=goal)
 
     def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Returns the part of an image that the crop keeps: left, top, right, bottom."""

@@ -167,7 +167,7 @@ def schema(artifact: Artifact) -> Schema:
     tables = read_tables(artifact.manifest, Tables)
     label = {"enum": [*tables.output.labels, None]}
     probability = {"type": ["number", "null"]}
-    prediction = {
+    prediction: dict[str, Any] = {
         "type": "object",
         "properties": {
             "label": label,
@@ -180,4 +180,7 @@ def schema(artifact: Artifact) -> Schema:
         },
         "required": ["label", "probability", "probabilities"],
     }
+    if len(tables.output.labels) == 2:
+        threshold = tables.output.threshold
+        prediction["x-threshold"] = _DEFAULT_THRESHOLD if threshold is None else threshold
     return tabular.schema(artifact, tables.features, prediction)

@@ -49,7 +49,7 @@ def evaluate(model: Model, work: Path) -> dict[str, float]:
     """
     ranks = []
     for path, photo in read(SOURCE, work).items():
-        (told,) = model.predict([Blob(photo)], {"top_k": _TOP_K}).predictions
+        (told,) = model.answer([Blob(photo)], {"top_k": _TOP_K}).predictions
         classes = [one["index"] for one in told["top"]]
         label = int(Path(path).stem.rpartition("_")[2])
         ranks.append(classes.index(label) if label in classes else _TOP_K)

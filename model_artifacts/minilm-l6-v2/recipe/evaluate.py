@@ -69,11 +69,11 @@ def embed(model: Model, texts: list[str]) -> NDArray[np.float64]:
     """Returns the embedding of each text, (n, 384)."""
     told = []
     for start in range(0, len(texts), _AT_ONCE):
-        told += model.predict(texts[start : start + _AT_ONCE]).predictions
+        told += model.answer(texts[start : start + _AT_ONCE]).predictions
     return np.array([one["embedding"] for one in told])
 
 
 def similarities(model: Model, pairs: list[list[str]]) -> list[float]:
     """Returns the cosine of each pair."""
-    told = model.predict(pairs, {"similarity": True}).predictions
+    told = model.answer(pairs, {"similarity": True}).predictions
     return [one["similarity"] for one in told]

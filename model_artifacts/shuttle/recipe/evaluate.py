@@ -20,7 +20,7 @@ def evaluate(model: Model, work: Path) -> dict[str, float]:
     rows, labels = river_tables.shuttle(work).part(held_out=True)
     found = []
     for start in range(0, len(rows), _AT_ONCE):
-        found += model.predict(rows[start : start + _AT_ONCE].tolist()).predictions
+        found += model.answer(rows[start : start + _AT_ONCE].tolist()).predictions
     scores = np.array([one["probabilities"]["anomaly"] for one in found])
     said = np.array([one["label"] == "anomaly" for one in found])
     return {

@@ -21,7 +21,7 @@ def evaluate(model: Model, work: Path) -> dict[str, float]:
     mails = [mail for mail in spam_assassin.mails(work) if mail.held_out]
     told = []
     for start in range(0, len(mails), _AT_ONCE):
-        told += model.predict([mail.text for mail in mails[start : start + _AT_ONCE]]).predictions
+        told += model.answer([mail.text for mail in mails[start : start + _AT_ONCE]]).predictions
     labels = np.array([mail.spam for mail in mails])
     said = np.array([one["label"] == "spam" for one in told])
     scores = np.array(

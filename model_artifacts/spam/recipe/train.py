@@ -63,7 +63,7 @@ def main() -> None:
     mails = [mail for mail in spam_assassin.mails(options.work) if not mail.held_out]
     told = []
     for start in range(0, len(mails), _AT_ONCE):
-        told += model.predict([mail.text for mail in mails[start : start + _AT_ONCE]]).predictions
+        told += model.answer([mail.text for mail in mails[start : start + _AT_ONCE]]).predictions
     vectors = np.array([one["embedding"] for one in told])
     labels = np.array([mail.spam for mail in mails], np.float64)
     folds = np.arange(len(mails)) % FOLDS

@@ -29,7 +29,7 @@ def evaluate(model: Model, work: Path) -> dict[str, float]:
     photos = _photos(rows, work)
     found, overlaps, quiet = [], [], []
     for row in rows:
-        (prediction,) = model.predict([Blob(photos[row["name"]])]).predictions
+        (prediction,) = model.answer([Blob(photos[row["name"]])]).predictions
         detections: list[dict[str, Any]] = prediction["detections"]
         if not row["class"]:
             quiet.append(not detections)

@@ -1,0 +1,58 @@
+"""What several verbs take, and how a verb shows its examples."""
+
+from typing import Any
+
+import click
+import msgspec
+from click.shell_completion import CompletionItem
+
+
+class _JsonObject(click.ParamType):  # type: ignore[type-arg]
+    """A JSON object, as a dict."""
+
+    name = "json"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """Returns the object; a text that is none ends the command."""
+        try:
+            found: dict[str, Any] = msgspec.json.decode(value, type=dict[str, Any])
+        except (ValueError, RecursionError):  # also of bytes that are no UTF-8, and of deep nesting
+            self.fail("expected a JSON object", param, ctx)
+        return found
+
+
+def complete_model(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Returns the repository's models whose names begin so."""
+    from zeropoint import settings
+    from zeropoint.artifact import open_repository
+    from zeropoint.errors import ZeropointError
+
+    try:
+        names = open_repository(settings.from_environment()).names()
+    except ZeropointError:  # a shell has no place for it
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def examples(*commands: str) -> str:
+    """Returns the end of a verb's help: commands to try, as they are typed."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+model = click.option(
+    "--model",
+    default="",
+    shell_complete=complete_model,
+    help="The model's name; by default the default model.",
+)
+parameters = click.option(
+    "--parameters",
+    type=_JsonObject(),
+    default="{}",
+    metavar="JSON",
+    help="What the model lets vary, for instance '{\"top_k\": 1}'.",
+)

@@ -1,0 +1,48 @@
+"""The command's own words: groups, examples, and lines that fit."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from servers import zeropoint
+from zeropoint.cli import verbs
+
+VERBS = verbs.group.list_commands(None)  # type: ignore[arg-type] # which it does not read
+
+
+def test_the_verbs_are_in_groups(tmp_path: Path) -> None:
+    done = zeropoint(tmp_path, "--help")
+    assert done.returncode == 0
+    listed = re.findall(r"^  ([a-z][a-z-]+)  +\S", done.stdout, re.M)
+    assert sorted(listed) == sorted(VERBS)
+    titles = re.findall(r"^([A-Z][a-z ]+):$", done.stdout, re.M)
+    assert titles == ["Options", "Serve", "Predict here", "Models", "On a device", "This command"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_examples_and_fits_a_terminal(tmp_path: Path, verb: str) -> None:
+    done = zeropoint(tmp_path, verb, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"\n  Examples:\n    zeropoint {verb}" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout  # plain, as this is no terminal
+    options = set(
+        re.findall(r"--[a-z-]+", done.stdout.partition("Options:")[2].partition("Examples:")[0])
+    )
+    named = set(re.findall(r"(?<=\s)--[a-z-]+", done.stdout.partition("Examples:")[2]))
+    assert named <= options
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_misspelt_is_told(tmp_path: Path, verb: str) -> None:
+    done = zeropoint(tmp_path, verb, "--no-such-option")
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+    assert f"Try 'zeropoint {verb}" in done.stderr
+
+
+def test_a_verb_that_there_is_not(tmp_path: Path) -> None:
+    done = zeropoint(tmp_path, "serv")
+    assert done.returncode == 2
+    assert "No such command 'serv'" in done.stderr
