@@ -3,14 +3,19 @@
 A repository lies on this machine or in a bucket. A file is used only after its bytes came out
 at the digest that the manifest gives; from a bucket it goes through a cache whose names are
 digests, written beside and moved in, so that no reader meets half a file.
+
+Where a model of this machine has been updated (`zeropoint.versions`), its folder has a link
+``.current`` to one below ``.versions``, which then counts in place of the folder itself.
 """
 
+import copy
+import errno
 import hashlib
 import math
 import os
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from zeropoint import gcs, manifest
 from zeropoint.bulkhead import Bulkhead
@@ -24,6 +29,9 @@ from zeropoint.manifest import File, Manifest
 from zeropoint.settings import Settings
 
 MAX_MANIFEST_BYTES = 1024 * 1024
+CURRENT = ".current"
+VERSIONS = ".versions"
+VERSION = re.compile(r"([1-9][0-9]{0,8})-[0-9a-f]{12}")  # its number, its manifest's digest
 
 
 class Repository(Protocol):
@@ -51,31 +59,43 @@ class Repository(Protocol):
             UnavailableError: the repository is away.
         """
 
+    def at(self, name: str) -> "Repository":
+        """Returns the same repository, a model's files all of the version that counts now."""
+
 
 class LocalRepository:
-    """A folder on this machine, or on a volume mounted there."""
+    """A folder on this machine, or on a volume mounted there.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        held: The version that counts; by default what a model's .current leads to.
+    """
+
+    def __init__(self, root: Path, held: Path | None = None) -> None:
         self.location = str(root)
         self._root = root
+        self._held = held
 
     def names(self) -> list[str]:
         """Returns the names of the folders with a model.toml, sorted; or the artifact's own."""
         if self._is_artifact():
-            return [self._read(self._root).name]
+            return [self._read("").name]
         found = self._root.glob(f"*/{manifest.FILENAME}")
         return sorted(path.parent.name for path in found if _is_name(path.parent.name))
 
     def manifest(self, name: str) -> Manifest:
         """Reads a model's manifest; raises as `Repository.manifest` says."""
-        folder = self._folder(name)
-        if not _is_name(name) or not (folder / manifest.FILENAME).is_file():
+        if not _is_name(name) or not self.manifest_path(name).is_file():
             raise ModelNotFoundError(f"{self.location}: expected a model {name}, got none")
-        return _named(self._read(folder), name)
+        return _named(self._read(name), name)
 
     def manifest_path(self, name: str) -> Path:
-        """Returns where a model's manifest lies."""
+        """Returns where a model's manifest lies, of the version that counts."""
         return self._folder(name) / manifest.FILENAME
+
+    def home(self, name: str) -> Path:
+        """Returns a model's folder, whichever version counts."""
+        return self._root if self._is_artifact() else self._root / name
 
     def fetch(self, name: str, file: File) -> Path:
         """Returns the path of a model's file; raises as `Repository.fetch` says."""
@@ -89,14 +109,26 @@ class LocalRepository:
             raise ArtifactError(f"{place}: expected a file in the model's folder, got a link out")
         return _verified(path, file, place)
 
+    def at(self, name: str) -> Self:
+        """Returns the same repository, a model's files all of the version that counts now.
+
+        Raises:
+            ManifestError: its .current is none of ours.
+        """
+        held = copy.copy(self)
+        if _is_name(name):
+            held._held = self._folder(name)
+        return held
+
     def _is_artifact(self) -> bool:
         return (self._root / manifest.FILENAME).is_file()
 
     def _folder(self, name: str) -> Path:
-        return self._root if self._is_artifact() else self._root / name
+        return self._held or current(self.home(name))
 
-    def _read(self, folder: Path) -> Manifest:
-        place = f"{folder.name}/{manifest.FILENAME}"
+    def _read(self, name: str) -> Manifest:
+        folder, home = self._folder(name), self.home(name)
+        place = str(Path(home.name, folder.relative_to(home), manifest.FILENAME))
         try:
             with (folder / manifest.FILENAME).open("rb") as file:
                 text = file.read(MAX_MANIFEST_BYTES + 1)
@@ -177,6 +209,10 @@ class BucketRepository:
             ) from None
         return path
 
+    def at(self, name: str) -> Self:
+        """Returns itself: in a bucket a model has one version."""
+        return self
+
     def _is_artifact(self) -> bool:
         """Tells whether the prefix is an artifact itself; asked once, as it does not change."""
         if self._artifact is None:
@@ -195,11 +231,11 @@ class BucketRepository:
 
 
 class Artifact:
-    """One model's manifest, and the way to its files."""
+    """One model's manifest, and the way to its files, all of one version."""
 
     def __init__(self, repository: Repository, name: str) -> None:
-        self.manifest = repository.manifest(name)
-        self._repository = repository
+        self._repository = repository.at(name)
+        self.manifest = self._repository.manifest(name)
 
     def fetch(self, file: File) -> Path:
         """Returns the local path of a file of this artifact, its bytes verified.
@@ -209,6 +245,26 @@ class Artifact:
             UnavailableError: the repository is away.
         """
         return self._repository.fetch(self.manifest.name, file)
+
+
+def current(home: Path) -> Path:
+    """Returns the folder of the version of a model that counts, for the model's folder.
+
+    Raises:
+        ManifestError: there is a .current that is none of ours.
+    """
+    try:
+        target = os.readlink(home / CURRENT)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # as after a copy that follows links
+            raise ManifestError(f"{home.name}/{CURRENT}: expected a link, got none") from None
+        return home
+    folder, _, version = target.partition("/")
+    if folder != VERSIONS or not VERSION.fullmatch(version):
+        raise ManifestError(
+            f"{home.name}/{CURRENT}: expected a link to a folder in {VERSIONS}, got another"
+        )
+    return home / target
 
 
 def open_repository(settings: Settings) -> Repository:
