@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -52,6 +53,7 @@ class LoggingServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.entries: list[dict[str, Any]] = []
         self.status = 200
+        self.calls = 0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
 
@@ -78,6 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert self.path.startswith("/v2/entries:write")
+        self.server.calls += 1
         if self.server.status == 200:
             told = [entry for entry in body["entries"] if DIAGNOSTIC not in str(entry)]
             self.server.entries += told
@@ -418,8 +421,9 @@ def test_a_handler_that_cannot_be_built_is_told_once(
 
 
 def test_a_cloud_that_refuses_is_told_once_until_it_takes_records_again(
-    cloud: LoggingServer, capsys: pytest.CaptureFixture[str]
+    cloud: LoggingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(cloud_logs, "_PAUSE_S", 0.0)
     handler = add(build(cloud))
     for status, message in ((403, "a"), (403, "b"), (200, "c"), (403, "d"), (200, "e")):
         cloud.status = status
@@ -429,6 +433,81 @@ def test_a_cloud_that_refuses_is_told_once_until_it_takes_records_again(
     problems = [one for one in lines(capsys) if one["severity"] == "ERROR"]
     assert len(problems) == 2
     assert all("Forbidden" in problem["stack_trace"] for problem in problems)
+
+
+def test_while_the_cloud_is_away_nothing_is_queued(
+    cloud: LoggingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.status = 503
+    asked = threading.Event()
+    built = build(cloud)
+
+    def late() -> logging.Handler:
+        asked.wait(30)
+        return built()
+
+    handler = add(late)
+    for number in range(100):
+        log.info("%d", number)
+    asked.set()
+    handler.flush()
+    assert cloud.calls == 1  # those behind the first were dropped
+    cloud.status = 200
+    for number in range(100, 200):
+        log.info("%d", number)
+    assert (handler._records.qsize(), handler._records.unfinished_tasks) == (0, 0)
+    assert cloud.messages() == []
+    monkeypatch.setattr(handler, "_next_try_s", 0.0)  # as after a while
+    log.info("back")
+    handler.flush()
+    assert cloud.messages() == ["back"]
+    told = lines(capsys)
+    assert len([one for one in told if one["severity"] == "INFO"]) == 201
+    assert len([one for one in told if one["severity"] == "ERROR"]) == 1
+
+
+def test_a_record_that_the_cloud_does_not_take_is_the_only_one(cloud: LoggingServer) -> None:
+    """One that is too large, say."""
+    handler = add(build(cloud))
+    for status, message in ((400, "a"), (200, "b")):
+        cloud.status = status
+        log.info(message)
+        handler.flush()
+    assert cloud.messages() == ["b"]
+
+
+def test_a_cloud_that_says_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The client itself would wait for a minute; the end of a process waits for neither."""
+    monkeypatch.setattr(cloud_logs, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(cloud_logs, "_FLUSH_S", 30.0)
+    monkeypatch.setattr(cloud_logs, "_FLUSH_AWAY_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        handler = add(
+            partial(
+                cloud_logs.google_handler,
+                project="p",
+                credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+                client_options={"api_endpoint": url},
+            )
+        )
+        began_s = time.monotonic()
+        log.info("a")
+        handler.flush()
+        assert time.monotonic() - began_s < 25
+        monkeypatch.setattr(cloud_logs, "_TIMEOUT_S", 20.0)
+        monkeypatch.setattr(handler, "_next_try_s", 0.0)
+        log.info("b")
+        began_s = time.monotonic()
+        log.removeHandler(handler)
+        handler.close()
+        assert time.monotonic() - began_s < 10
+    problems = [one for one in lines(capsys) if one["severity"] == "ERROR"]
+    assert "Timeout" in problems[0]["stack_trace"]
+    assert handler._thread
+    handler._thread.join(20)
 
 
 def test_a_full_queue_drops_records_and_never_waits(

@@ -1,7 +1,7 @@
 """The log through google-cloud-logging as well, for ``ZEROPOINT_LOGGING=cloud``.
 
 The client's import takes longer than a whole cold start: it happens in a thread of its own, after
-the first record.
+the first record. Where the cloud is away nothing is kept for it: all records are on stdout.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,10 @@ from zeropoint.settings import Settings
 
 _QUEUED_RECORDS = 10_000
 _FLUSH_S = 5.0
+_FLUSH_AWAY_S = 1.0
+_PAUSE_S = 30.0
+_TIMEOUT_S = 5.0  # to connect, and to wait for the answer
+_BAD_RECORD = 400  # of one record, as of one that is too large: the cloud is there
 
 # A fork in the middle of an import would leave the child modules that never become whole.
 _building = threading.RLock()
@@ -35,7 +40,8 @@ def attach(settings: Settings) -> None:
 class CloudHandler(logging.Handler):
     """Hands records on to a handler that a thread of its own builds at the first one.
 
-    A full queue drops records: the function's answers never wait for its log. A forked child
+    A full queue drops records: the function's answers never wait for its log. A record that cannot
+    be sent takes with it those queued behind it, and for a while none is queued. A forked child
     begins anew, with a thread and a handler of its own.
 
     Args:
@@ -51,6 +57,8 @@ class CloudHandler(logging.Handler):
         self._process = 0  # where the thread runs
         self._thread: threading.Thread | None = None
         self._records: queue.Queue[logging.LogRecord | None] = queue.Queue()
+        self._away = False
+        self._next_try_s = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Leaves out what the thread itself has to tell; called without the handler's lock."""
@@ -60,11 +68,14 @@ class CloudHandler(logging.Handler):
         """Queues a record; called under the handler's lock."""
         if self._process != os.getpid():
             self._process = os.getpid()
+            self._away, self._next_try_s = False, 0.0
             self._records = queue.Queue(_QUEUED_RECORDS)
             self._thread = threading.Thread(
                 target=self._run, args=(self._records,), name="cloud log", daemon=True
             )
             self._thread.start()
+        if time.monotonic() < self._next_try_s:
+            return
         try:
             told = copy.copy(record)
             told.msg, told.args = plain(record.getMessage()), None
@@ -88,8 +99,11 @@ class CloudHandler(logging.Handler):
         while record := records.get():
             try:
                 handler.handle(record)
-                lost = False
-            except Exception:
+                lost = self._away = False
+            except Exception as error:
+                if getattr(error, "code", None) != _BAD_RECORD:
+                    self._away, self._next_try_s = True, time.monotonic() + _PAUSE_S
+                    _drop(records)
                 if not lost:  # told once, not for each record until it works again
                     log.exception("google-cloud-logging failed; records are on stdout only")
                 lost = True
@@ -102,7 +116,8 @@ class CloudHandler(logging.Handler):
         if self._process == os.getpid():
             with self._records.all_tasks_done:
                 self._records.all_tasks_done.wait_for(
-                    lambda: not self._records.unfinished_tasks, _FLUSH_S
+                    lambda: not self._records.unfinished_tasks,
+                    _FLUSH_AWAY_S if self._away else _FLUSH_S,
                 )
 
     def close(self) -> None:
@@ -112,6 +127,15 @@ class CloudHandler(logging.Handler):
             with contextlib.suppress(queue.Full):
                 self._records.put_nowait(None)
         super().close()
+
+
+def _drop(records: queue.Queue[logging.LogRecord | None]) -> None:
+    """Empties a queue, but for what ends its thread."""
+    with contextlib.suppress(queue.Empty):
+        while records.get_nowait():
+            records.task_done()
+        records.put_nowait(None)
+        records.task_done()
 
 
 def google_handler(**client: Any) -> logging.Handler:
@@ -131,6 +155,11 @@ def google_handler(**client: Any) -> logging.Handler:
 
     # Over HTTP: what gRPC begins in a process is not to be used in its forks.
     connected = Client(_use_grpc=False, **client)  # type: ignore[no-untyped-call]
+    session = connected._http  # whose requests have a limit of a minute
+    request = session.request
+    session.request = lambda *method_and_url, **options: request(
+        *method_and_url, **{**options, "timeout": _TIMEOUT_S}
+    )
     # A resource that is named is not looked for in the network.
     resource = Resource(type="global", labels={"project_id": connected.project})
     return CloudLoggingHandler(connected, name="zeropoint", transport=Transport, resource=resource)

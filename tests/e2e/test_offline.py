@@ -1,29 +1,16 @@
 """Without any network but the loopback device it serves, and asks for none."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from namespaces import namespace
 from servers import ROOT, environment
 
 _PROGRAM = ROOT / "tests" / "offline.py"
-
-
-def namespace() -> tuple[str, ...]:
-    """Returns the command that gives a program a network namespace of its own."""
-    for options in (("--net",), ("--net", "--map-root-user")):
-        command = (shutil.which("unshare") or "unshare", *options)
-        try:
-            tried = subprocess.run([*command, "true"], capture_output=True, check=False, timeout=30)
-        except OSError:
-            break
-        if tried.returncode == 0:
-            return command
-    pytest.skip("no network namespace can be made here")
 
 
 @pytest.mark.parametrize("kind", ["serve", "framework"])

@@ -3,15 +3,19 @@
 A new sink is one module with `Sink`'s methods and a row in `open_sink`.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from zeropoint import gcs
 from zeropoint.errors import SettingsError, UnavailableError
 from zeropoint.settings import Settings
 from zeropoint.sinks import bucket, file, pubsub
+
+if TYPE_CHECKING:
+    from zeropoint.sinks.outbox import Outbox
 
 
 class Sink(Protocol):
@@ -73,18 +77,51 @@ def open_sink(settings: Settings) -> Sink:
     """Returns the sink that ``ZEROPOINT_RESULTS`` names; connects to none, and writes nothing.
 
     Raises:
-        SettingsError: it names none that there is.
+        SettingsError: it names none that there is, or none that an outbox is for.
     """
-    location = settings.results
-    if not location:
+    if settings.outbox:
+        from zeropoint.sinks.deferred import PATIENCE_S, DeferredSink
+
+        sink, outbox = open_outbox(settings, PATIENCE_S)
+        return DeferredSink(sink, outbox)
+    if not settings.results:
         return NoSink() if settings.service else _temporary()
+    return _named(settings.results, settings.timeout_s)
+
+
+def open_outbox(settings: Settings, patience_s: float = math.inf) -> "tuple[Sink, Outbox]":
+    """Returns the sink that may be away, and the outbox of ``ZEROPOINT_OUTBOX``.
+
+    Args:
+        settings: Name both.
+        patience_s: About how long a call of the sink may take, at most ``ZEROPOINT_TIMEOUT_S``.
+
+    Raises:
+        SettingsError: there is no outbox, or no sink that it could be for.
+    """
+    from zeropoint.sinks.outbox import Outbox
+
+    if not os.path.isabs(settings.outbox):
+        got = repr(settings.outbox) if settings.outbox else "none"
+        raise SettingsError(f"ZEROPOINT_OUTBOX: expected the absolute path of a folder, got {got}")
+    if not settings.results.startswith((gcs.SCHEME, pubsub.SCHEME)):
+        got = repr(settings.results) if settings.results else "none"
+        raise SettingsError(
+            "ZEROPOINT_OUTBOX keeps what a sink in the network could not take: expected"
+            f" ZEROPOINT_RESULTS with gs:// or pubsub:// beside it, got {got}"
+        )
+    sink = _named(settings.results, min(patience_s, settings.timeout_s))
+    return sink, Outbox(Path(settings.outbox))
+
+
+def _named(location: str, patience_s: float) -> Sink:
     try:
         if location.startswith(file.SCHEME):
             return file.FileSink(file.folder(location))
         if location.startswith(gcs.SCHEME):
-            return bucket.BucketSink(location, settings.timeout_s)
+            return bucket.BucketSink(location, patience_s)
         if location.startswith(pubsub.SCHEME):
-            return pubsub.PubsubSink(location)
+            return pubsub.PubsubSink(location, patience_s)
         raise ValueError("expected another scheme")
     except ValueError as error:
         raise SettingsError(

@@ -6,12 +6,14 @@ the message again. Each message carries the record's name as its attribute ``nam
 subscriber that minds knows the second from the first. Messages come in no order.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from zeropoint.errors import SettingsError, UnavailableError
 from zeropoint.sinks import names
+from zeropoint.sinks.refusals import RecordRefusedError
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry
@@ -29,17 +31,19 @@ class PubsubSink:
 
     Args:
         uri: ``pubsub://projects/P/topics/T``.
+        patience_s: About how long a record may take where the broker is away, at most 20 s.
 
     Raises:
         ValueError: not such a URI.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, patience_s: float = math.inf) -> None:
         topic = uri.removeprefix(SCHEME)
         if not uri.startswith(SCHEME) or not _TOPIC.fullmatch(topic):
             raise ValueError("expected pubsub://projects/PROJECT/topics/TOPIC")
         self.location = uri
         self._topic = topic
+        self._patience_s = patience_s
         self._client: PublisherClient | None = None
 
     def put(self, name: str, record: bytes, attributes: Mapping[str, str]) -> bool:
@@ -49,10 +53,11 @@ class PubsubSink:
             True, once the broker has it; also if it had it before.
 
         Raises:
+            RecordRefusedError: it is larger than a message may be.
             UnavailableError: the broker is away, or refuses; it may have it all the same.
         """
         if len(record) > _MAX_BYTES:
-            raise UnavailableError(
+            raise RecordRefusedError(
                 "the result is larger than a message may be",
                 retry_after_s=60.0,
                 detail=f"{self.location}: expected a record of at most {_MAX_BYTES} bytes, got"
@@ -64,8 +69,10 @@ class PubsubSink:
         told = {key: _cut(value) for key, value in attributes.items()}
         told["name"] = names.shortened(_text(name), _MAX_ATTRIBUTE_BYTES)
         messages = [PubsubMessage(data=record, attributes=told)]
+        timeout_s = min(_TIMEOUT_S, self._patience_s)
+        retry = _retry(timeout_s)
         try:
-            client.publish(topic=self._topic, messages=messages, retry=_retry(), timeout=_TIMEOUT_S)
+            client.publish(topic=self._topic, messages=messages, retry=retry, timeout=timeout_s)
         except Exception as error:  # the client's, its transport's, the credentials'
             raise self._told(error) from error
         return True
@@ -103,7 +110,7 @@ class PubsubSink:
         )
 
 
-def _retry() -> "Retry":
+def _retry(timeout_s: float) -> "Retry":
     from google.api_core import exceptions
     from google.api_core.retry import Retry, if_exception_type
 
@@ -115,7 +122,7 @@ def _retry() -> "Retry":
         exceptions.ServiceUnavailable,
         exceptions.Unknown,
     )
-    return Retry(passing, initial=0.1, maximum=2.0, timeout=_TIMEOUT_S)
+    return Retry(passing, initial=0.1, maximum=2.0, timeout=timeout_s)
 
 
 def _text(value: str) -> str:
