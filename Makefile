@@ -53,6 +53,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/batching.py
 	$(BIN)/python benchmarks/tabular.py
 	$(BIN)/python benchmarks/millions.py
+	$(BIN)/python benchmarks/edge.py
 	$(BIN)/python benchmarks/compare.py --write
 
 bench-quick: $(VENV)/dev.stamp
@@ -67,7 +68,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	for recipe in model_artifacts/*/recipe; do $(BIN)/mypy "$$recipe"/*.py || exit 1; done
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck --external-sources deploy/*.sh .ci/run
+	$(BIN)/shellcheck --external-sources deploy/*.sh function/zeropoint/edge/*.sh .ci/run
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix
@@ -87,6 +88,12 @@ lock: $(VENV)/dev.stamp
 	    printf '%s\n' $${file#*:} | UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
 	        --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	        --output-file requirements/$${file%%:*} - || exit 1; done
+	for file in requirements.txt:"click markupsafe msgspec numpy onnxruntime pillow prometheus-client tokenizers waitress watchdog werkzeug":function/requirements.txt \
+	    installer.txt:pip:requirements/build.txt; do \
+	    wanted=$${file#*:}; printf '%s\n' $${wanted%:*} | \
+	        UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --no-deps --no-annotate \
+	            --python-version 3.11 --generate-hashes --no-emit-index-url --constraint $${file##*:} \
+	            --output-file function/zeropoint/edge/$${file%%:*} - || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist function/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

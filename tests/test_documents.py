@@ -69,6 +69,8 @@ def test_the_tests_run_on_the_versions_that_are_deployed() -> None:
 
 
 LOCKS = (
+    "function/zeropoint/edge/installer.txt",
+    "function/zeropoint/edge/requirements.txt",
     "function/requirements.txt",
     "requirements/build.txt",
     "requirements/dev.txt",

@@ -12,6 +12,8 @@ from servers import ROOT
 LOCKS = sorted(
     [
         ROOT / "function" / "requirements.txt",
+        ROOT / "function" / "zeropoint" / "edge" / "installer.txt",
+        ROOT / "function" / "zeropoint" / "edge" / "requirements.txt",
         *(ROOT / "requirements").glob("*.txt"),
         *(ROOT / "tests").rglob("*requirements.txt"),
         *(ROOT / "model_artifacts").glob("*/recipe/requirements.txt"),

@@ -51,6 +51,8 @@ def wrong_values() -> list[Any]:
             continue
         (meta,) = row.type.__metadata__
         wrong = ["x", " 8", "8 ", "1_0", "0x10", "8,0", "true", "nan", "-inf", "\udcff", "\u0661"]
+        if base(row) is bool:
+            wrong = ["x", " true", "true ", "2", "yes", "nan", "\udcff"]
         if meta.ge is not None:
             wrong.append(str(meta.ge - 1))
         if meta.gt is not None:
@@ -110,6 +112,9 @@ def test_an_empty_variable_counts_as_not_set(row: Row) -> None:
         ("ZEROPOINT_MAX_PIXELS", "1", 1),
         ("ZEROPOINT_MAX_PIXELS", "100000000", 100_000_000),
         ("ZEROPOINT_LOGGING", "cloud", "cloud"),
+        ("ZEROPOINT_PAGE", "false", False),
+        ("ZEROPOINT_PAGE", "0", False),
+        ("ZEROPOINT_PAGE", "TRUE", True),
         ("ZEROPOINT_MODELS", "gs://bucket/a prefix", "gs://bucket/a prefix"),
         ("ZEROPOINT_MODELS", "/a/\udcff", "/a/\udcff"),  # a path may be any bytes
         ("ZEROPOINT_MODEL", "8", "8"),

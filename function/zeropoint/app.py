@@ -12,6 +12,7 @@ from zeropoint import (
     handlers_v2,
     logs,
     one_url,
+    page,
     responses,
 )
 from zeropoint.errors import (
@@ -19,10 +20,12 @@ from zeropoint.errors import (
     ModelUnavailableError,
     OverloadedError,
     ServerError,
+    UnauthorizedError,
     UnavailableError,
     UnsupportedMediaError,
     ZeropointError,
 )
+from zeropoint.keys import Key
 from zeropoint.logs import log
 from zeropoint.protocols import Body, Protocol, bigquery, native, open_inference
 from zeropoint.route import Route, Routes, gives
@@ -50,6 +53,11 @@ class App:
         routes = table(serving.settings)
         self._by_path = {route.path: route for route in routes if route.method == "POST"}
         self._match = Routes(routes).match
+        api_key = serving.settings.api_key
+        self._key = Key(api_key) if api_key else None
+        closed = {route.path for route in routes if not route.is_open}
+        self._open = {route.path.rstrip("/") for route in routes if route.path not in closed}
+        self._has_page = serving.settings.page
         # Those whose path tells the model.
         self._crowded = {
             route
@@ -79,6 +87,13 @@ class App:
         self._metrics.began()
         route: Route | None = None
         try:
+            self.admit(
+                request.method,
+                request.path,
+                request.header("authorization"),
+                request.header("x-api-key"),
+                request.header("accept"),
+            )
             route, arguments = self._match(request.method, request.path)
             if request.header("content-encoding", "identity").lower() != "identity":
                 raise UnsupportedMediaError("expected a body without a content encoding, got one")
@@ -91,6 +106,31 @@ class App:
             request.close()
         self._metrics.ended(route.path if route else "none", response.status)
         return _having_id(response, request.header("x-request-id"))
+
+    def admit(
+        self, method: str, path: str, authorization: str, api_key: str, accept: str = ""
+    ) -> None:
+        """Refuses a request that does not bring the key, where one is asked for.
+
+        Args:
+            method: Of the request.
+            path: Of the request, with its leading slash.
+            authorization: Its header Authorization; empty: it has none.
+            api_key: Its header X-API-Key; empty: it has none.
+            accept: Its header Accept; empty: it has none.
+
+        Raises:
+            UnauthorizedError: the route is none of health or of the page, and neither header has
+                the key.
+        """
+        if self._key is None or path.rstrip("/") in self._open:
+            return
+        if self._has_page and page.wanted(method, path, accept):
+            return
+        if not self._key.opens(authorization, api_key):
+            raise UnauthorizedError(
+                "expected the function's key, as Authorization: Bearer … or X-API-Key: …"
+            )
 
     def refuse_crowd(self, method: str, path: str, request_id: str, full: bool) -> Response | None:
         """Answers a request whose model has too many, before anything is made of its body.
@@ -142,6 +182,8 @@ class App:
             headers["Retry-After"] = str(math.ceil(error.retry_after_s))
         if isinstance(error, MethodNotAllowedError):
             headers["Allow"] = ", ".join(error.allow)
+        if isinstance(error, UnauthorizedError):
+            headers["WWW-Authenticate"] = "Bearer"
         return responses.of_body(protocol.refuse(error), error.status, headers)
 
 
@@ -154,11 +196,13 @@ def _having_id(response: Response, request_id: str) -> Response:
 
 @gives(handlers.Index)
 def index(serving: Serving, request: Request, protocol: Protocol) -> Response:
-    """Describes the function."""
+    """Describes the function; a browser gets the page instead."""
+    if serving.settings.page and page.wanted("GET", "/", request.header("accept")):
+        return page.html(request)
     routes = [f"{route.method} {route.path}" for route in table(serving.settings)]
     return responses.of_json(
         handlers.Index("zeropoint", __version__, serving.settings.commit, routes)
-    )
+    ).having("Vary", "Accept")
 
 
 @gives(dict[str, Any], ModelUnavailableError)
@@ -180,8 +224,8 @@ ROUTES = (
     ROOT,
     Route("POST", "/predict", handlers.predict),
     Route("POST", "/predict/<model>", handlers.predict),
-    Route("GET", "/livez", handlers.alive),
-    Route("GET", "/readyz", handlers.ready),
+    Route("GET", "/livez", handlers.alive, is_open=True),
+    Route("GET", "/readyz", handlers.ready, is_open=True),
     Route("GET", "/models", handlers.models),
     Route("GET", "/models/<model>", handlers.describe),
     Route("GET", "/metrics", handlers.metrics),
@@ -190,8 +234,8 @@ ROUTES = (
     Route("POST", "/events", handlers_events.events),
     Route("POST", "/pubsub", handlers_events.messages),
     Route("GET", "/v2", handlers_v2.server, open_inference),
-    Route("GET", "/v2/health/live", handlers_v2.live, open_inference),
-    Route("GET", "/v2/health/ready", handlers.ready, open_inference),
+    Route("GET", "/v2/health/live", handlers_v2.live, open_inference, is_open=True),
+    Route("GET", "/v2/health/ready", handlers.ready, open_inference, is_open=True),
     Route("GET", _V2_MODEL, handlers_v2.describe, open_inference),
     Route("GET", f"{_V2_MODEL}/ready", handlers_v2.ready, open_inference),
     Route("POST", f"{_V2_MODEL}/infer", handlers_v2.infer, open_inference),
@@ -200,6 +244,10 @@ ROUTES = (
     Route("POST", f"{_V2_VERSION}/infer", handlers_v2.infer, open_inference),
 )
 
+PAGE = (
+    Route("GET", "/page/style.css", page.style, is_open=True),
+    Route("GET", "/page/script.js", page.script, is_open=True),
+)
 
 # The first part of a path: whose shape a refusal has where no route of it was met.
 _SHAPES = {route.path.split("/")[1]: route.protocol for route in ROUTES}
@@ -212,9 +260,9 @@ def shape_of(path: str) -> Protocol:
 
 def table(settings: Settings) -> list[Route]:
     """Returns all routes: those of `ROUTES`, and where it says so those that Vertex AI wants."""
-    found = [*ROUTES]
+    found = [*ROUTES, *PAGE] if settings.page else [*ROUTES]
     if settings.aip_health_route:
-        found.append(Route("GET", settings.aip_health_route, handlers.ready))
+        found.append(Route("GET", settings.aip_health_route, handlers.ready, is_open=True))
     if settings.aip_predict_route:
         found.append(Route("POST", settings.aip_predict_route, handlers.predict))
     return found

@@ -16,7 +16,13 @@ from waitress.utilities import InternalServerError, RequestEntityTooLarge
 
 from zeropoint.app import shape_of
 from zeropoint.chunks import Chunks
-from zeropoint.errors import BodyTooLargeError, MalformedError, ServerError, ZeropointError
+from zeropoint.errors import (
+    BodyTooLargeError,
+    MalformedError,
+    ServerError,
+    UnauthorizedError,
+    ZeropointError,
+)
 from zeropoint.wsgi import ARRIVED, Response
 
 if TYPE_CHECKING:
@@ -52,6 +58,7 @@ class Incoming(HTTPRequestParser):  # type: ignore[misc]
         super().__init__(adjustments)
         self._channel = channel
         self._looked_at = 0
+        self._admitted = False
         self.began_s = self.arrived_s = time.monotonic()
 
     @property
@@ -67,6 +74,8 @@ class Incoming(HTTPRequestParser):  # type: ignore[misc]
             self.refuse(MalformedError(_BROKEN))
             consumed = len(data)
         server = self._channel.server
+        if self.headers_finished and not (self._admitted or self.empty or self.error):
+            self._admit()
         if self.body_rcv is not None and not self.error:
             came = self.body_bytes_received
             if not self.chunked and self.content_length > server.max_body_bytes:
@@ -84,8 +93,23 @@ class Incoming(HTTPRequestParser):  # type: ignore[misc]
             )
         if self.error:
             self.expect_continue = False  # what is refused need not come
-        self.arrived_s = time.monotonic()
+        server.active_s = self.arrived_s = time.monotonic()
         return consumed
+
+    def _admit(self) -> None:
+        """Refuses who has no key, before the body."""
+        self._admitted = True
+        headers = self.headers
+        try:
+            self._channel.server.app.admit(
+                self.command,
+                "/" + self.path.lstrip("/"),
+                headers.get("AUTHORIZATION", ""),
+                headers.get("X_API_KEY", ""),
+                headers.get("ACCEPT", ""),
+            )
+        except UnauthorizedError as error:
+            self.refuse(error)
 
     def parse_header(self, header_plus: bytes) -> None:
         """Reads the head."""
@@ -182,6 +206,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def __init__(self, server: Any, *arguments: Any, **more: Any) -> None:
         super().__init__(server, *arguments, **more)
+        server.active_s = time.monotonic()
         server.poller.watch(self)
 
     def parser_class(self, adjustments: object) -> Incoming:
@@ -192,6 +217,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def is_idle(self) -> bool:
         """Whether no request came, comes or is answered by it."""
         return not (self.requests or self.request or self.total_outbufs_len)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether a request, or the end of the connection, has come that nobody has read yet."""
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:  # which reading tells
+            pass
+        return True
 
     @property
     def held_bytes(self) -> int:
@@ -215,6 +251,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         """Answers a request, in a thread of the pool."""
         super().service()
+        self.server.active_s = time.monotonic()
         self.server.poller.watch(self)
 
     def del_channel(self, map: Any = None) -> None:
@@ -258,6 +295,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
         Closed at once, with bytes unread, the system would reset it, and the refusal be lost.
         """
+        writes = bool(self.total_outbufs_len)
         if self.lingers and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.total_outbufs_len:
@@ -267,6 +305,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                     self.socket.shutdown(socket.SHUT_WR)
         else:
             super().handle_write()
+        if writes:  # else it is only closed
+            self.server.active_s = time.monotonic()
 
     def write_soon(self, data: Any) -> int:
         """Writes a part of an answer, in any thread."""

@@ -37,9 +37,7 @@ def drain(server: Listener, threads: Threads, drain_s: float) -> None:
     idle_s = began_s + min(_KEEP_ALIVE_S, drain_s / 2)
     while (server.active_channels or threads.busy) and time.monotonic() < began_s + drain_s:
         if time.monotonic() >= idle_s:
-            for channel in [*server.active_channels.values()]:
-                if channel.is_idle:
-                    channel.close_soon()
+            server.close_idle()
         _turn(server)
     _refuse_rest(server)
     until_s = time.monotonic() + _FLUSH_S

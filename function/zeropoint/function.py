@@ -17,6 +17,7 @@ from zeropoint.errors import (
     MethodNotAllowedError,
     RouteNotFoundError,
     ServerError,
+    UnauthorizedError,
     ZeropointError,
 )
 from zeropoint.start import start
@@ -45,6 +46,9 @@ def _adopt() -> None:
 
 def _own(error: "HTTPException") -> ZeropointError:
     """Returns our error for one of the framework's, whose text may hold parts of the request."""
+    raised = getattr(error, "original_exception", None)
+    if isinstance(raised, UnauthorizedError):
+        return raised
     if error.code == 405:
         allowed = tuple(sorted(getattr(error, "valid_methods", None) or ()))
         return MethodNotAllowedError(f"expected the method {' or '.join(allowed)}", allowed)
@@ -98,4 +102,9 @@ def on_event(event: "CloudEvent") -> None:
 
     An error that it raises makes the framework answer 500, and the platform deliver again.
     """
+    import flask
+
+    headers = flask.request.headers
+    # Whatever its path is: the framework has made it an event, so it asks for no health.
+    app.admit("POST", "/", headers.get("authorization", ""), headers.get("x-api-key", ""))
     app.take(event)

@@ -40,12 +40,18 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         settings: The limits.
         bound: A socket that has its address.
         threads: Which answer.
+        passed: Whether it was made by who started this process, and stays open behind it.
     """
 
     channel_class = Channel
 
     def __init__(
-        self, app: App, settings: Settings, bound: socket.socket, threads: "Threads"
+        self,
+        app: App,
+        settings: Settings,
+        bound: socket.socket,
+        threads: "Threads",
+        passed: bool = False,
     ) -> None:
         self.app = app
         self.threads = threads
@@ -53,6 +59,8 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         self.timeout_s = settings.timeout_s
         self.stopping = False  # soon
         self.draining = False  # no connection is accepted any more
+        self.active_s = time.monotonic()  # when something of a request was last read or written
+        self._passed = passed
         self._max_incoming_bytes = settings.max_incoming_bytes
         # As it is sent: in chunks, whose lengths count here.
         most_bytes = settings.max_body_bytes + settings.max_body_bytes // 8 + 65536
@@ -154,10 +162,30 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         else:
             incoming.refuse(refusal)
 
+    def is_at_rest(self, idle_s: float) -> bool:
+        """Tells whether no request has been here, and no model loaded, for so long."""
+        channels = self.active_channels.values()
+        requests = any(not channel.is_idle or channel.lingers for channel in channels)
+        if requests or self.threads.busy or self.app.loading:
+            self.active_s = time.monotonic()
+        return time.monotonic() - self.active_s >= idle_s  # last: a thread may have just ended
+
+    def close_idle(self) -> bool:
+        """Closes connections by which nothing comes; returns whether none is left."""
+        for channel in [*self.active_channels.values()]:
+            if channel.is_idle and not channel.has_unread:
+                channel.handle_close()
+        return not self.active_channels
+
     def stop_accepting(self) -> None:
-        """Takes the connections that the system has for it already, and then no more."""
+        """Takes the connections that the system has for it already, and then no more.
+
+        Those of a passed socket stay with it, for the next process.
+        """
         self.draining = True
-        self.handle_accept()
+        if not self._passed:
+            self.handle_accept()
+        self.poller.leave(self)
         wasyncore.dispatcher.close(self)  # but for the trigger
 
 

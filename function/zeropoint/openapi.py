@@ -18,6 +18,7 @@ from zeropoint.errors import (
     ModelNotFoundError,
     RouteNotFoundError,
     ServerError,
+    UnauthorizedError,
     UnavailableError,
     UnsupportedMediaError,
     ZeropointError,
@@ -54,6 +55,11 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     },
+    "WWW-Authenticate": {
+        "description": "How a key is brought",
+        "required": True,
+        "schema": {"type": "string", "const": "Bearer"},
+    },
     "Server-Timing": {
         "description": "Milliseconds of each step (queue, prepare, execute, output) and, on a"
         " model's first answer, of its cold start",
@@ -65,6 +71,11 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": DIGEST,
     },
+}
+# Where the settings have a key: either of them.
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
 
@@ -134,6 +145,7 @@ class _Builder:
         for route in self._routes:
             operations = paths.setdefault(_path(route), {})
             operations.setdefault(route.method.lower(), self._operation(route))
+        has_key = bool(self._settings.api_key)
         return {
             "openapi": "3.1.0",
             "info": {
@@ -143,7 +155,12 @@ class _Builder:
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "paths": paths,
-            "components": {"schemas": self._components, "headers": _HEADERS},
+            "security": [{name: []} for name in _SCHEMES] if has_key else [],
+            "components": {
+                "schemas": self._components,
+                "headers": _HEADERS,
+                "securitySchemes": _SCHEMES if has_key else {},
+            },
         }
 
     def _operation(self, route: Route) -> dict[str, Any]:
@@ -154,8 +171,13 @@ class _Builder:
             "operationId": f"{route.method.lower()}_{slug}",
             "summary": _first_line(route.handler),
             "parameters": parameters,
-            "responses": {"200": self._answer(route, described), **_refusals(route, described)},
+            "responses": {
+                "200": self._answer(route, described),
+                **_refusals(route, described, self._asks_key(route)),
+            },
         }
+        if route.is_open and self._settings.api_key:
+            operation["security"] = []
         if route.method == "POST":
             content = described.request if described else {"*/*": {}}
             # What a handler takes in its own words may be anything, and so nothing.
@@ -163,6 +185,9 @@ class _Builder:
             operation["requestBody"] = {"required": required, "content": content}
             parameters += described.parameters if described else ()
         return operation
+
+    def _asks_key(self, route: Route) -> bool:
+        return bool(self._settings.api_key) and not route.is_open
 
     def _description(self, route: Route) -> Description | None:
         if (route.method, route.path) == ("POST", "/"):
@@ -222,11 +247,13 @@ def _names_in(route: Route) -> list[str]:
     return re.findall(r"{(\w+)}", _path(route))
 
 
-def _refusals(route: Route, described: Description | None) -> dict[str, Any]:
+def _refusals(route: Route, described: Description | None, asks_key: bool) -> dict[str, Any]:
     """Returns a response for each status of a refusal, in the protocol's shape."""
     found: dict[str, Any] = {}
     for class_ in told():
-        if not _may_give(route, class_, bool(described and described.names_model)):
+        names_model = bool(described and described.names_model)
+        is_given = _may_give(route, class_, names_model)
+        if not (asks_key if class_ is UnauthorizedError else is_given):
             continue
         response = found.setdefault(
             str(class_.status), {"description": "", "headers": {"X-Request-Id": _REQUEST_ID}}
@@ -235,6 +262,9 @@ def _refusals(route: Route, described: Description | None) -> dict[str, Any]:
         response["description"] = f"{response['description']}\n\n{line}".strip()
         if issubclass(class_, UnavailableError):
             response["headers"]["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
+        if class_ is UnauthorizedError:
+            challenge = {"$ref": "#/components/headers/WWW-Authenticate"}
+            response["headers"]["WWW-Authenticate"] = challenge
         schema = {"schema": described.refusal} if described else {}
         response["content"] = {strict_json.MEDIA_TYPE: schema}
     return found

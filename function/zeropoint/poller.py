@@ -70,6 +70,15 @@ class Poller:
         with self._lock:
             self._watched.pop(descriptor, None)
 
+    def leave(self, listener: wasyncore.dispatcher) -> None:
+        """Watches a socket that listens no more, before it is closed.
+
+        Closing does not end it in the system where another process has the socket, too.
+        """
+        if self._epoll and self._listening:
+            self._epoll.unregister(listener.socket)
+        self._listening = False
+
     def turn(self, listener: wasyncore.dispatcher, timeout_s: float) -> None:
         """Waits until something happens, and has the connections read and write.
 

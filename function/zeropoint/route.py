@@ -19,6 +19,7 @@ class Route(NamedTuple):
     path: str
     handler: Handler
     protocol: Protocol = native
+    is_open: bool = False  # to all, also where the settings have a key
 
 
 class Routes:

@@ -153,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             pattern=r"^([\x21-\x7e]{16,512})?$",
             description="What requests must bring, as `Authorization: Bearer …` or `X-API-Key: …`,"
             " but for the health routes; 16 characters or more. Empty: nothing",
+            extra={"secret": True},
         ),
     ] = ""
     logging: Annotated[
@@ -222,6 +223,7 @@ class Row(NamedTuple):
     type: Any
     default: Any
     help: str
+    secret: bool  # its value is told to nobody
 
 
 def table() -> list[Row]:
@@ -231,8 +233,11 @@ def table() -> list[Row]:
     for field in msgspec.structs.fields(Settings):
         annotation = hints[field.name]
         meta: Meta = annotation.__metadata__[0]
-        variable = (meta.extra or {}).get("env", PREFIX + field.name.upper())
-        rows.append(Row(variable, field.name, annotation, field.default, meta.description or ""))
+        extra = meta.extra or {}
+        variable = extra.get("env", PREFIX + field.name.upper())
+        told = meta.description or ""
+        secret = extra.get("secret", False)
+        rows.append(Row(variable, field.name, annotation, field.default, told, secret))
     return rows
 
 
@@ -251,7 +256,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
             values[row.field] = msgspec.convert(text, row.type, strict=False)
         except (msgspec.ValidationError, UnicodeError) as error:  # or bytes that are no UTF-8
             said = str(error).removesuffix(", got `str`")
-            raise SettingsError(f"{row.variable} is {text!r}. {said}. {row.help}.") from None
+            what = "is wrong" if row.secret else f"is {text!r}"
+            raise SettingsError(f"{row.variable} {what}. {said}. {row.help}.") from None
     return Settings(**values)
 
 

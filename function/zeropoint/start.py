@@ -35,6 +35,10 @@ def start(load: bool) -> Serving:
             cloud_logs.attach(chosen)
         for name in settings.unknown():
             log.warning("%s is no setting of Zeropoint (zeropoint settings lists them)", name)
+        if load and "LISTEN_PID" in os.environ:
+            from zeropoint import activation  # not before the model begins to load
+
+            activation.refuse_open(chosen.api_key)
         serving = Serving(chosen, cold_start)
     except SettingsError as error:
         log.critical("%s", error)

@@ -88,6 +88,7 @@ def serving(model: str, vcpus: int, at: Places) -> Iterator[Server]:
     port = _free_port()
     command = [sys.executable, "-m", "zeropoint", "serve", "--port", str(port)]
     own = {"ZEROPOINT_MODEL": model, "ZEROPOINT_CPUS": str(vcpus)}
+    own |= {"ZEROPOINT_API_KEY": "", "ZEROPOINT_IDLE_EXIT_S": ""}  # its caller brings no key
     process = None
     with tempfile.TemporaryFile() as stderr, _moved(at.callers):
         try:

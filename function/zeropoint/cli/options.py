@@ -1,10 +1,12 @@
 """What several verbs take, and how a verb shows its examples."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class _JsonObject(click.ParamType):  # type: ignore[type-arg]
@@ -25,8 +27,10 @@ class _JsonObject(click.ParamType):  # type: ignore[type-arg]
 
 def complete_model(
     ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> "list[CompletionItem]":
     """Returns the repository's models whose names begin so."""
+    from click.shell_completion import CompletionItem
+
     from zeropoint import settings
     from zeropoint.artifact import open_repository
     from zeropoint.errors import ZeropointError

@@ -15,7 +15,8 @@ import click
 from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 
-from zeropoint import gcs
+from zeropoint import gcs, settings
+from zeropoint.cli import options
 from zeropoint.events import OBJECT_FINALIZED
 
 _FILE_TYPE = "dev.zeropoint.file"
@@ -30,7 +31,14 @@ class _Request(NamedTuple):
     body: bytes
 
 
-@click.command("send")
+@click.command(
+    "send",
+    epilog=options.examples(
+        "zeropoint send photo.jpg",
+        "zeropoint send photo.jpg --as pubsub --id 1",
+        "zeropoint send gs://my-photos/photo.jpg --to http://localhost:8080",
+    ),
+)
 @click.argument("source", metavar="FILE|gs://BUCKET/OBJECT")
 @click.option("--to", default="http://localhost:8080", show_default=True, help="The function.")
 @click.option(
@@ -46,17 +54,15 @@ class _Request(NamedTuple):
 )
 @click.option("--generation", type=int, help="The object's generation; by default it is looked up.")
 def command(source: str, to: str, as_: str, id_: str | None, generation: int | None) -> None:
-    r"""Send a file, or the news of an uploaded object, as Eventarc or Pub/Sub would.
+    """Send a file, or the news of an uploaded object, as Eventarc or Pub/Sub would.
 
     A FILE is sent as the data of a CloudEvent or of a Pub/Sub message. For gs://BUCKET/OBJECT the
     notification of its upload is sent; the function reads the object itself, from a bucket that
     its ZEROPOINT_BUCKETS allows.
 
-    \b
-    zeropoint send photo.jpg
-    zeropoint send photo.jpg --as pubsub --id 1
-    zeropoint send gs://my-photos/photo.jpg
+    A function that asks for a key is given that of ZEROPOINT_API_KEY.
     """
+    api_key = settings.from_environment().api_key
     if not to.startswith(("http://", "https://")):
         raise click.BadParameter("expected http://… or https://…", param_hint="--to")
     id_ = id_ or str(uuid.uuid4())
@@ -64,7 +70,7 @@ def command(source: str, to: str, as_: str, id_: str | None, generation: int | N
         request = _upload(source, id_, generation, as_)
     else:
         request = _file(source, id_, as_)
-    sys.exit(_send(to.rstrip("/"), request))
+    sys.exit(_send(to.rstrip("/"), request, api_key))
 
 
 def _file(source: str, id_: str, as_: str) -> _Request:
@@ -121,11 +127,13 @@ def _pushed(id_: str, attributes: dict[str, str], data: bytes) -> _Request:
     return _Request("/pubsub", {"content-type": "application/json"}, json.dumps(envelope).encode())
 
 
-def _send(url: str, request: _Request) -> int:
+def _send(url: str, request: _Request, api_key: str) -> int:
     """Sends a request, prints the answer, and returns the exit status."""
     message = urllib.request.Request(  # noqa: S310 - the scheme is checked above
         url + request.path, request.body, request.headers
     )
+    if api_key:
+        message.add_unredirected_header("X-API-Key", api_key)
     try:
         with urllib.request.urlopen(message, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             click.echo(answer.read().decode().strip())

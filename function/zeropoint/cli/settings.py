@@ -6,9 +6,12 @@ from typing import Any
 import click
 
 from zeropoint import settings
+from zeropoint.cli import options
 
 
-@click.command("settings")
+@click.command(
+    "settings", epilog=options.examples("zeropoint settings", "zeropoint settings --json")
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """Print every setting with its value and its default.
@@ -16,7 +19,7 @@ def command(as_json: bool) -> None:
     A value that differs from its default is marked with *.
     """
     chosen = settings.from_environment()
-    rows = [(row, getattr(chosen, row.field)) for row in settings.table()]
+    rows = [(row, _told(row, getattr(chosen, row.field))) for row in settings.table()]
     if as_json:
         click.echo(json.dumps({row.variable: value for row, value in rows}, indent=2))
         return
@@ -26,6 +29,10 @@ def command(as_json: bool) -> None:
         click.echo(f"{mark} {row.variable:<{width}}  {_shown(value):<12}  {row.help}")
     for name in settings.unknown():
         click.echo(f"{name} is set, but is no setting", err=True)
+
+
+def _told(row: settings.Row, value: Any) -> Any:
+    return "set" if row.secret and value else value
 
 
 def _shown(value: Any) -> str:

@@ -74,7 +74,8 @@ class Deliveries:
             answer = self._answer(event)
         except ClientError as error:
             return self.refuse(error, event.name, event)
-        record = strict_json.encode({**_of_event(event), **_of_answer(answer)})
+        told = {**_of_event(event), **answer.record(), "written": _now()}
+        record = strict_json.encode(told)
         attributes = {"source": event.source, "id": event.id, "outcome": "result"}
         if self._put(event.name, record, attributes):
             return Receipt("written", event.name)
@@ -177,18 +178,6 @@ def _of_event(event: Event) -> dict[str, Any]:
     if event.object:
         told["object"] = event.object._asdict()
     return told
-
-
-def _of_answer(answer: Answer) -> dict[str, Any]:
-    manifest = answer.model.manifest
-    return {
-        "predictions": answer.predictions,
-        "model": manifest.name,
-        "version": manifest.version,
-        "digest": answer.model.digest,
-        "timings_ms": answer.timings.ms(),
-        "written": _now(),
-    }
 
 
 def _now() -> str:

@@ -127,7 +127,7 @@ def _request(offer: Offer) -> Media:
 def _document(model: Served, offer: Offer) -> dict[str, Any]:
     items = {"type": "array", "items": model.schema.instance, "maxItems": offer.max_instances}
     schema = object_of(instances=items, parameters=model.parameters)
-    return {**schema, "required": ["instances"]}
+    return {"title": model.name, **schema, "required": ["instances"]}
 
 
 def _answer(model: Served) -> dict[str, Any]:

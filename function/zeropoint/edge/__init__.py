@@ -1,0 +1,1 @@
+"""The function on a device: what makes systemd start it, and what is carried there."""

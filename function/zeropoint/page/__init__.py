@@ -1,0 +1,76 @@
+"""The page that a browser gets at ``GET /``: three files beside this module, and nothing else.
+
+They are read at the first call of each. Their addresses are relative, so that a path prefix in
+front of the function ends with a slash and changes nothing.
+"""
+
+import functools
+import hashlib
+from pathlib import Path
+
+from zeropoint.protocols import Protocol
+from zeropoint.route import gives
+from zeropoint.serving import Serving
+from zeropoint.wsgi import Request, Response
+
+_HTML, _CSS, _SCRIPT = "text/html", "text/css", "text/javascript"
+_HEADERS = {
+    "Cache-Control": "no-cache",  # kept, and asked for again: an update is seen at once
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' blob: data:; connect-src 'self'; form-action 'none';"
+    " frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def wanted(method: str, path: str, accept: str) -> bool:
+    """Tells whether a request is a browser's for the page, which is no secret: it needs no key.
+
+    Args:
+        method: Of the request.
+        path: Of the request, with its leading slash.
+        accept: Its header Accept; a program that takes anything gets the JSON description.
+    """
+    if path.strip("/") or method not in ("GET", "HEAD"):
+        return False
+    named = [one.partition(";") for one in accept.lower().split(",")]
+    return any(
+        name.strip() == _HTML and rest.replace(" ", "") not in ("q=0", "q=0.0")
+        for name, _, rest in named
+    )
+
+
+def html(request: Request) -> Response:
+    """Returns the page."""
+    return _response(request, "index.html", _HTML).having("Vary", "Accept")
+
+
+@gives(str, media_type=_CSS)
+def style(serving: Serving, request: Request, protocol: Protocol) -> Response:
+    """Gives the page's style."""
+    return _response(request, "style.css", _CSS)
+
+
+@gives(str, media_type=_SCRIPT)
+def script(serving: Serving, request: Request, protocol: Protocol) -> Response:
+    """Gives the page's script."""
+    return _response(request, "script.js", _SCRIPT)
+
+
+def _response(request: Request, name: str, media_type: str) -> Response:
+    data, tag = _read(name)
+    headers = {**_HEADERS, "ETag": tag}
+    known = [one.strip().removeprefix("W/") for one in request.header("if-none-match").split(",")]
+    if tag in known:
+        return Response(304, headers, b"")
+    headers["Content-Type"] = f"{media_type}; charset=utf-8"
+    headers["Content-Length"] = str(len(data))
+    return Response(200, headers, data)
+
+
+@functools.cache
+def _read(name: str) -> tuple[bytes, str]:
+    """Returns a file of the page and its tag."""
+    data = Path(__file__).with_name(name).read_bytes()
+    return data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'
