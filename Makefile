@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help serve test conformance fuzz soak bench bench-quick image models models-report lint format lock clean
+.PHONY: help serve test conformance fuzz soak bench bench-quick image models models-report lint drawing format lock clean
 
 help:
 	@echo "make serve          serve the bundled models at http://localhost:$(PORT)"
@@ -19,6 +19,7 @@ help:
 	@echo "make models         build the models that are too large to commit"
 	@echo "make models-report  measure all models on held-out data, against their cards"
 	@echo "make lint           ruff, mypy, the direction of imports"
+	@echo "make drawing        draw docs/architecture/flow.svg of its text, with Graphviz's dot"
 	@echo "make format         let ruff mend what it can"
 	@echo "make lock           pin the newest releases that pyproject.toml allows"
 	@echo "make clean          remove $(VENV) and what tools left behind"
@@ -69,6 +70,11 @@ lint: $(VENV)/dev.stamp
 	for recipe in model_artifacts/*/recipe; do $(BIN)/mypy "$$recipe"/*.py || exit 1; done
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck --external-sources deploy/*.sh function/zeropoint/edge/*.sh .ci/run
+
+drawing: docs/architecture/flow.svg
+
+docs/architecture/flow.svg: docs/architecture/flow.dot
+	dot -Tsvg $< -o $@
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix

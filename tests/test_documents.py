@@ -1,5 +1,6 @@
 """The documents say what is so: settings, links, packages, the direction of imports."""
 
+import html
 import re
 import subprocess
 import sys
@@ -92,6 +93,42 @@ def test_requirements_name_no_index(path: str) -> None:
     assert "://" not in text
     assert "--index" not in text
     assert "--extra-index" not in text
+
+
+PAGES = sorted((ROOT / "docs" / "architecture").glob("*.md"))
+MODULES = sorted((ROOT / "function" / "zeropoint").rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_every_module_stands_on_a_page_of_the_architecture(module: Path) -> None:
+    below = module.relative_to(ROOT / "function" / "zeropoint")
+    if below.name in ("__main__.py",) or below == Path("__init__.py"):
+        return
+    names = {f"`{below}`", f"`{below.name}`"}  # of a package that a page is about, its name does
+    if below.name == "__init__.py" or below.parts[0] == "cli":
+        names |= {f"`{below.parts[0]}/`", f"`{below.parts[0]}/__init__.py`"}
+    if below.parts[0] in ("drafting", "optimize", "bench"):
+        names.add(f"`{below.parts[0]}/`")
+    assert any(name in page.read_text() for name in names for page in PAGES), below
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda path: path.stem)
+def test_every_page_of_the_architecture_begins_with_its_promise(page: Path) -> None:
+    title, _, promise, *_ = page.read_text().splitlines()
+    assert title.startswith(f"# {page.name[:2]} · ")
+    assert promise.startswith("**The promise**: ")
+    assert f"]({page.name})" in PAGES[0].read_text()
+
+
+def test_the_drawing_is_of_its_text(tmp_path: Path) -> None:
+    """Every word of the drawing's text is in it, and no other; how it is laid out, dot says."""
+    text = (ROOT / "docs" / "architecture" / "flow.dot").read_text()
+    drawn = (ROOT / "docs" / "architecture" / "flow.svg").read_text()
+    labels = re.findall(r'label="([^"]+)"', text)
+    wanted = {line for label in labels for line in label.split("\\n")}
+    wanted |= {"prepare", "execute", "output"}
+    found = {html.unescape(word) for word in re.findall(r"<text[^>]*>([^<]+)</text>", drawn)}
+    assert found == wanted
 
 
 def test_every_pin_has_a_hash() -> None:

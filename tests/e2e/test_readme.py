@@ -13,7 +13,8 @@ import requests
 from servers import ROOT, Server
 
 README = ROOT / "README.md"
-DOCUMENTS = (README, *sorted((ROOT / "docs" / "guides").glob("*.md")))
+OTHERS = (ROOT / "README.de.md", ROOT / "CONTRIBUTING.md")
+DOCUMENTS = (README, *OTHERS, *sorted((ROOT / "docs" / "guides").glob("*.md")))
 SERVERS = {"make serve", ".venv/bin/functions-framework --source function/main.py --target predict"}
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
@@ -68,6 +69,23 @@ def test_each_command_prints_what_the_document_says(
         assert done.returncode == 0, command + done.stdout + done.stderr
         pattern = ".*".join(re.escape(part) for part in printed.strip().split("…"))
         assert re.fullmatch(pattern, done.stdout.strip(), re.S), command + "\n" + done.stdout
+
+
+def test_the_german_readme_has_the_same_commands_links_and_figures() -> None:
+    """What is said in both languages is the same, as far as a machine can tell."""
+    english, german = README.read_text(), (ROOT / "README.de.md").read_text()
+    assert steps(ROOT / "README.de.md") == steps(README)
+    links = [
+        sorted(re.findall(r"\]\(([^)]+)\)", text.replace("README.de.md", "README.md")))
+        for text in (english, german)
+    ]
+    assert links[0] == links[1]
+    tables = [re.findall(r"^\| (.*) \|$", text, re.M) for text in (english, german)]
+    assert len(tables[0]) == len(tables[1])
+    figures = [re.findall(r"\d+\.\d+", "\n".join(rows)) for rows in tables]
+    assert figures[0] == figures[1]
+    headings = [re.findall(r"^##? ", text, re.M) for text in (english, german)]
+    assert headings[0] == headings[1]
 
 
 @needs_make

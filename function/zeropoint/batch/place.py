@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
-from zeropoint import gcs
+from zeropoint import durable, gcs
 from zeropoint.errors import InvalidError, SettingsError, ZeropointError
 
 _Type = TypeVar("_Type")
@@ -204,19 +204,7 @@ class LocalFolder:
         part = self._root / f".{name}.part"
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self._root / name)
-            finally:
-                part.unlink(missing_ok=True)
-            opened = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(opened)
-            finally:
-                os.close(opened)
+            durable.replace(self._root / name, data, part)
         except OSError as error:
             raise self._told(error) from None
 

@@ -1,9 +1,8 @@
 """Files of systemd's folders, written whole or not at all, and taken away again."""
 
-import contextlib
-import os
 from pathlib import Path
 
+from zeropoint import durable
 from zeropoint.edge.units import MARK
 from zeropoint.errors import SettingsError
 
@@ -31,7 +30,7 @@ def write(path: Path, text: str, mode: int) -> bool:
         elif path.is_symlink() or path.exists():
             raise SettingsError(f"{path}: expected no file or one of zeropoint's, got another")
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text, mode)
+        durable.replace(path, text.encode(), path.with_name(f".{path.name}.part"), mode)
     except OSError as error:
         raise told(path, error) from None
     return True
@@ -70,26 +69,3 @@ def _own(path: Path) -> bool:
         return False
     with path.open(errors="replace") as file:
         return file.readline().rstrip("\n") == MARK
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with contextlib.suppress(FileNotFoundError):
-        part.unlink()
-    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(opened, "w") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

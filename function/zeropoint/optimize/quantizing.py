@@ -23,8 +23,6 @@ with graphs.quiet():  # one of them sets a log handler as it is imported
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-# A removable activation goes into the layer before it, so it is quantized, or left, with it.
-ACTIVATIONS = ("Clip", "Relu")
 # Their integer forms can also give float32: of scores in 256 steps, two are too often the same.
 _FLOAT_OUTPUT = ["Gemm", "MatMul"]
 _BLOCK = 32  # weights that share one scale of 4 bits

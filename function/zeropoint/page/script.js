@@ -1,5 +1,5 @@
-// The page of a Zeropoint function, made of what /models and /openapi.json tell. It asks this
-// server only, and what others wrote gets into the page as text, never as HTML.
+// The page, made of what /models and /openapi.json tell. It asks this server only, and what
+// others wrote gets into it as text, never as HTML.
 
 const BASE = new URL("../", import.meta.url);
 const SLOW_MS = 1500;
@@ -69,8 +69,8 @@ export const TEXTS = {
   found: ["Found {0}", "Gefunden: {0}"],
   "found.none": ["Nothing found. A lower threshold, under Options, finds more.",
     "Nichts gefunden. Eine niedrigere Schwelle, unter Optionen, findet mehr."],
-  limit: ["Probability of {0}: {1}. From {2} on it is told.",
-    "Wahrscheinlichkeit für {0}: {1}. Ab {2} wird es genannt."],
+  limit: ["“{0}” is told from a probability of {2} on; here it is {1}.",
+    "„{0}“ wird ab einer Wahrscheinlichkeit von {2} genannt; hier sind es {1}."],
   threshold: ["threshold {0}", "Schwelle {0}"],
   number: ["Estimate", "Schätzung"],
   similarity: ["Similarity", "Ähnlichkeit"],
@@ -90,7 +90,7 @@ export const TEXTS = {
   "how.total": ["Round trip", "Hin und zurück"],
   "how.sum": ["Cold start", "Kaltstart"],
   "step.queue": ["wait", "warten"],
-  "step.queue.cold": ["wait, for the load too", "warten, auch aufs Laden"],
+  "step.queue.cold": ["wait for the load", "aufs Laden warten"],
   "step.prepare": ["prepare", "vorbereiten"],
   "step.execute": ["execute", "ausführen"],
   "step.output": ["output", "ausgeben"],
@@ -99,7 +99,7 @@ export const TEXTS = {
   "cold.read": ["read and verify", "lesen und prüfen"],
   "cold.imports": ["import", "importieren"],
   "cold.session": ["build the session", "Sitzung aufbauen"],
-  "cold.check": ["prove the known answer", "bekannte Antwort prüfen"],
+  "cold.check": ["known answer", "bekannte Antwort"],
   repeat: ["Repeat this call", "Diesen Aufruf wiederholen"],
   copy: ["Copy", "Kopieren"],
   copied: ["Copied", "Kopiert"],
@@ -437,13 +437,13 @@ const INPUTS = {
         image.replaceWith(make("p", { class: "unseen" }, w("photo.unseen"))));
       views.replaceChildren(make("div", { class: "photo" }, frame));
       drop.classList.add("slim");
-      title.textContent = t("photo.other"); // as it will be told in the other language
+      title.textContent = t("photo.other");
       $("send").hidden = false;
       file.value = "";
       ask();
     }
     return {
-      node: make("div", {}, views, file, drop, make("div", { class: "row" }, shoot)),
+      node: make("div", {}, views, file, drop, shoot),
       take,
       drop,
       frame: () => views.querySelector(".frame"),
@@ -812,7 +812,7 @@ function showAnswer(model, request, { json, timing, took }) {
   $("status").replaceChildren(make("span", {}, () => t("answer.come", line())));
   model.state = "ready";
   showAbout();
-  if (model.kind.input !== "photo") $("answer").firstChild.scrollIntoView({ block: "nearest" });
+  if (model.kind.show !== showBoxes) $("answer").firstChild.scrollIntoView({ block: "nearest" });
 }
 
 // ---- How it came about, of Server-Timing.

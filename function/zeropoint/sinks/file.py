@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
+from zeropoint import durable
 from zeropoint.errors import UnavailableError
 from zeropoint.sinks import names
 
@@ -105,7 +106,7 @@ class FileSink:
         private = self._private and path == self._root
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700 if private else 0o777)
-        _sync(path.parent)
+        durable.sync(path.parent)
 
     def _check(self) -> None:
         if not self._private:
@@ -147,13 +148,5 @@ def _write(path: Path, record: bytes) -> bool:
     finally:
         with contextlib.suppress(OSError):  # what made it fail may make this fail too
             part.unlink()
-    _sync(path.parent)  # also for a record that another process has just linked
+    durable.sync(path.parent)  # also for a record that another process has just linked
     return written
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from zeropoint import durable
 from zeropoint.errors import ServerError, UnavailableError
 from zeropoint.sinks import names
 from zeropoint.sinks.file import FileSink
@@ -143,9 +144,9 @@ class Outbox:
             waiting, errors = self._root / _WAITING, self._root / _ERRORS
             with contextlib.suppress(FileExistsError):
                 errors.mkdir()
-                _sync(self._root)
+                durable.sync(self._root)
             (waiting / file).replace(errors / file)
-            _sync(errors)
+            durable.sync(errors)
 
     def sweep(self) -> None:
         """Makes what was removed stay so after a power cut, and deletes parts left by killed ones.
@@ -158,7 +159,7 @@ class Outbox:
             for path in (self._root / _WAITING).iterdir():
                 if path.suffix == _PART and path.stat().st_mtime < before:
                     path.unlink(missing_ok=True)
-            _sync(self._root / _WAITING)
+            durable.sync(self._root / _WAITING)
 
     def _files(self, folder: str) -> list[str]:
         found = []
@@ -212,11 +213,3 @@ def _decoded(data: bytes) -> Envelope:
         return msgspec.json.decode(data, type=Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise DamagedEnvelopeError("expected an envelope, got another file") from None
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -11,7 +11,7 @@ from zeropoint import json_bounds
 from zeropoint.artifact import Artifact
 from zeropoint.errors import InvalidError, ManifestError
 from zeropoint.instances import Blob, Column, Instance
-from zeropoint.tasks import Schema, features
+from zeropoint.tasks import Prepared, Schema, features
 from zeropoint.tasks.features import Feature
 from zeropoint.tensors import Tensors, TensorSpec
 
@@ -129,6 +129,28 @@ class TabularInput:
         if len(row) != len(self._names):
             raise InvalidError(f"expected a row of {len(self._names)} values, got {len(row)}")
         return row
+
+
+class TabularTask:
+    """Step 1 of every task of rows, and what they have in common.
+
+    Args:
+        table: Makes rows the model's input.
+    """
+
+    takes_files = False
+    padding: Mapping[str, float] = {}
+
+    def __init__(self, table: TabularInput) -> None:
+        self._table = table
+
+    def prepare(self, instance: Instance) -> Prepared:
+        """Makes a row the model's input, as `TabularInput.prepare` says."""
+        return Prepared(self._table.prepare(instance))
+
+    def prepare_columns(self, columns: Mapping[str, Column], rows: int) -> Tensors:
+        """Makes many rows the model's input, as `TabularInput.prepare_columns` says."""
+        return self._table.prepare_columns(columns, rows)
 
 
 def parsed(instance: Instance) -> Any:

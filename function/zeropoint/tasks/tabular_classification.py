@@ -1,6 +1,6 @@
 """Tabular classification: a row in, its most probable label out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ArtifactError, InvalidError, ManifestError
-from zeropoint.instances import Column, Instance
 from zeropoint.manifest import read_tables
 from zeropoint.settings import Settings
-from zeropoint.tasks import Prediction, Prepared, Schema, tabular
+from zeropoint.tasks import Prediction, Schema, tabular
 from zeropoint.tasks.activations import Activation, activate
-from zeropoint.tasks.tabular import Features, TabularInput
+from zeropoint.tasks.tabular import Features, TabularInput, TabularTask
 from zeropoint.tensors import Tensors, TensorSpec
 
 _Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -54,7 +53,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: _Probability | None = None
 
 
-class TabularClassification:
+class TabularClassification(TabularTask):
     """Steps 1 and 3 of a classifier of rows.
 
     Args:
@@ -64,21 +63,11 @@ class TabularClassification:
     """
 
     parameters = Parameters
-    takes_files = False
-    padding: Mapping[str, float] = {}
 
     def __init__(self, table: TabularInput, output: Output, name: str) -> None:
-        self._table = table
+        super().__init__(table)
         self._output = output
         self._name = name
-
-    def prepare(self, instance: Instance) -> Prepared:
-        """Makes a row the model's input, as `TabularInput.prepare` says."""
-        return Prepared(self._table.prepare(instance))
-
-    def prepare_columns(self, columns: Mapping[str, Column], rows: int) -> Tensors:
-        """Makes many rows the model's input, as `TabularInput.prepare_columns` says."""
-        return self._table.prepare_columns(columns, rows)
 
     def output(
         self, tensors: Tensors, contexts: Sequence[Any], parameters: msgspec.Struct

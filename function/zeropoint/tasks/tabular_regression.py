@@ -1,6 +1,6 @@
 """Tabular regression: a row in, a number or several out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,11 +8,10 @@ import numpy as np
 
 from zeropoint.artifact import Artifact
 from zeropoint.errors import ArtifactError, ManifestError
-from zeropoint.instances import Column, Instance
 from zeropoint.manifest import read_tables
 from zeropoint.settings import Settings
-from zeropoint.tasks import Prediction, Prepared, Schema, tabular
-from zeropoint.tasks.tabular import Features, TabularInput
+from zeropoint.tasks import Prediction, Schema, tabular
+from zeropoint.tasks.tabular import Features, TabularInput, TabularTask
 from zeropoint.tensors import Tensors, TensorSpec
 
 
@@ -44,7 +43,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller may vary: nothing."""
 
 
-class TabularRegression:
+class TabularRegression(TabularTask):
     """Steps 1 and 3 of a model that estimates numbers.
 
     Args:
@@ -54,21 +53,11 @@ class TabularRegression:
     """
 
     parameters = Parameters
-    takes_files = False
-    padding: Mapping[str, float] = {}
 
     def __init__(self, table: TabularInput, output: Output, name: str) -> None:
-        self._table = table
+        super().__init__(table)
         self._output = output
         self._name = name
-
-    def prepare(self, instance: Instance) -> Prepared:
-        """Makes a row the model's input, as `TabularInput.prepare` says."""
-        return Prepared(self._table.prepare(instance))
-
-    def prepare_columns(self, columns: Mapping[str, Column], rows: int) -> Tensors:
-        """Makes many rows the model's input, as `TabularInput.prepare_columns` says."""
-        return self._table.prepare_columns(columns, rows)
 
     def output(
         self, tensors: Tensors, contexts: Sequence[Any], parameters: msgspec.Struct

@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from zeropoint import loader
+from zeropoint import durable, loader
 from zeropoint.artifact import CURRENT, VERSION, VERSIONS, Artifact, LocalRepository, current
 from zeropoint.errors import ArtifactError, ModelNotFoundError, ZeropointError
 from zeropoint.manifest import FILENAME, NAME_PATTERN, Manifest, parse
 from zeropoint.settings import Settings
-from zeropoint.versions import durable
+from zeropoint.versions import lock
 from zeropoint.versions.source import Source
 
 FROM = ".from"
@@ -226,7 +226,7 @@ class Versions:
     def _alone(self) -> Iterator[None]:
         """Keeps other updates of this repository waiting, and says what the disk refuses."""
         try:
-            with durable.locked((self._root, self._home), self._waiting):
+            with lock.alone((self._root, self._home), self._waiting):
                 self._clean()
                 yield
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What outlasts a power cut: files and folders that the disk has, one update at a time."""
+"""One update at a time."""
 
 import contextlib
 import fcntl
@@ -8,32 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def sync(path: Path) -> None:
-    """Has the disk take a file's bytes, or the names in a folder."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def settle(folder: Path, mode: int) -> None:
-    """Has the disk take all that is below a folder, and the folder.
-
-    Args:
-        folder: With files and folders only.
-        mode: The permission bits of the folders; files have the same, but for those to execute.
-    """
-    for place, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            os.chmod(Path(place, name), mode & 0o666)
-            sync(Path(place, name))
-        os.chmod(place, mode)
-        sync(Path(place))
-
-
 @contextmanager
-def locked(folders: Iterable[Path], waiting: Callable[[], None]) -> Iterator[None]:
+def alone(folders: Iterable[Path], waiting: Callable[[], None]) -> Iterator[None]:
     """Holds folders for this process alone; the end of the process frees them.
 
     Args:
