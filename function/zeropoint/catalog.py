@@ -245,9 +245,13 @@ class Catalog:
             return names[0]
         if BUNDLED in names:
             return BUNDLED
+        place = self._repository.location
+        if not names:
+            raise ModelUnavailableError(
+                f"expected a model in {place}, got none (ZEROPOINT_MODELS names the repository)"
+            )
         raise ModelUnavailableError(
-            "expected ZEROPOINT_MODEL to name the default model:"
-            f" {self._repository.location} has {len(names)} models"
+            f"expected ZEROPOINT_MODEL to name the default model: {place} has {len(names)} models"
         )
 
 

@@ -46,7 +46,8 @@ def serve(app: App, settings: Settings, host: str, port: int) -> None:
         bound = passed or _bound(host, port)
         server = Listener(app, settings, bound, threads, passed is not None)
     except OSError as error:
-        raise SettingsError(f"expected a free port, got {port}: {error.strerror}") from None
+        told = f"expected a free port, got {port}: {error.strerror}; --port or PORT names another"
+        raise SettingsError(told) from None
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it at once

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import CAT
 from servers import zeropoint
 from zeropoint.cli import verbs
 
@@ -40,6 +41,23 @@ def test_what_is_misspelt_is_told(tmp_path: Path, verb: str) -> None:
     assert done.returncode == 2
     assert "No such option" in done.stderr
     assert f"Try 'zeropoint {verb}" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["check", "tune", "predict"])
+def test_a_repository_without_models_is_told(tmp_path: Path, verb: str) -> None:
+    file = [str(CAT)] if verb == "predict" else []
+    done = zeropoint(tmp_path, verb, *file, settings={"ZEROPOINT_MODELS": str(tmp_path)})
+    assert done.returncode == 1
+    assert f"expected a model in {tmp_path}, got none (ZEROPOINT_MODELS names" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("check", "none"), ("predict", str(CAT), "--model", "none")])
+def test_a_model_that_there_is_not_is_told_with_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = zeropoint(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert "expected a model none, got none" in done.stdout + done.stderr
 
 
 def test_a_verb_that_there_is_not(tmp_path: Path) -> None:

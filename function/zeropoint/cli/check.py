@@ -50,7 +50,7 @@ def command(names: tuple[str, ...], deep: bool, place: Path | None) -> None:
     chosen = settings.from_environment()
     repository = open_repository(chosen)
     failed = 0
-    for name in names or repository.names():
+    for name in options.chosen_models(repository, names):
         try:
             loaded = loader.load(repository, name, chosen)
             artifact = Artifact(repository, name)

@@ -1,5 +1,6 @@
 """What several verbs take, and how a verb shows its examples."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,6 +8,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from zeropoint.artifact import Repository
 
 
 class _JsonObject(click.ParamType):  # type: ignore[type-arg]
@@ -40,6 +43,22 @@ def complete_model(
     except ZeropointError:  # a shell has no place for it
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def chosen_models(repository: "Repository", names: Sequence[str]) -> Sequence[str]:
+    """Returns the models that were named; without a name, all of the repository.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    from zeropoint.errors import SettingsError
+
+    if found := names or repository.names():
+        return found
+    raise SettingsError(
+        f"expected a model in {repository.location}, got none"
+        " (ZEROPOINT_MODELS names the repository)"
+    )
 
 
 def examples(*commands: str) -> str:

@@ -56,7 +56,7 @@ def command(names: tuple[str, ...], most: int, write: bool) -> None:
     if write and local is None:
         raise SettingsError(f"expected a local repository to write to, got {repository.location}")
     threads = cpus.threads(chosen.cpus or cpus.available())
-    for name in names or repository.names():
+    for name in options.chosen_models(repository, names):
         model = loader.load(repository, name, chosen)
         instance = loader.known_instance(Artifact(repository, name))
         click.echo(f"{click.style(name, bold=True)}, threads: {threads}")
