@@ -79,6 +79,7 @@ LOCKS = (
     "tests/beam-requirements.txt",
     "tests/corpora-requirements.txt",
     "tests/kserve-requirements.txt",
+    "tests/page-requirements.txt",
     "tests/terraform/checkov-requirements.txt",
 )
 RECIPES = sorted(

@@ -86,7 +86,9 @@ class LocalRepository:
     def manifest(self, name: str) -> Manifest:
         """Reads a model's manifest; raises as `Repository.manifest` says."""
         if not _is_name(name) or not self.manifest_path(name).is_file():
-            raise ModelNotFoundError(f"{self.location}: expected a model {name}, got none")
+            raise ModelNotFoundError(
+                f"{self.location}: expected a model {name}, got none (zeropoint models lists all)"
+            )
         return _named(self._read(name), name)
 
     def manifest_path(self, name: str) -> Path:

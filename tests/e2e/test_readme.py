@@ -13,9 +13,11 @@ import requests
 from servers import ROOT, Server
 
 README = ROOT / "README.md"
-OTHERS = (ROOT / "README.de.md", ROOT / "CONTRIBUTING.md")
-DOCUMENTS = (README, *OTHERS, *sorted((ROOT / "docs" / "guides").glob("*.md")))
+GERMAN = ROOT / "README.de.md"  # whose commands are the same
+DOCUMENTS = (README, *sorted((ROOT / "docs" / "guides").glob("*.md")))
 SERVERS = {"make serve", ".venv/bin/functions-framework --source function/main.py --target predict"}
+
+_QUICK = "tests/test_model.py -k test_a_load_tells_its_phases"
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 
@@ -51,7 +53,7 @@ def test_each_command_prints_what_the_document_says(
         if command in SERVERS:
             continue
         if command == "make test":  # this is a part of it: one quick part is run again
-            command = "PYTEST_ADDOPTS='-k test_a_load_tells_its_phases' make test"
+            command = f"PYTEST_ADDOPTS='{_QUICK}' make test"
         done = subprocess.run(  # noqa: S602 - the document's own text
             command.replace("localhost:8080", f"localhost:{port}"),
             shell=True,
@@ -71,10 +73,15 @@ def test_each_command_prints_what_the_document_says(
         assert re.fullmatch(pattern, done.stdout.strip(), re.S), command + "\n" + done.stdout
 
 
+def test_a_contributor_is_told_the_readmes_commands() -> None:
+    assert steps(ROOT / "CONTRIBUTING.md") == [("make test", "…\n")]
+    assert ("make test", "…\n") in steps(README)
+
+
 def test_the_german_readme_has_the_same_commands_links_and_figures() -> None:
     """What is said in both languages is the same, as far as a machine can tell."""
-    english, german = README.read_text(), (ROOT / "README.de.md").read_text()
-    assert steps(ROOT / "README.de.md") == steps(README)
+    english, german = README.read_text(), GERMAN.read_text()
+    assert steps(GERMAN) == steps(README)
     links = [
         sorted(re.findall(r"\]\(([^)]+)\)", text.replace("README.de.md", "README.md")))
         for text in (english, german)

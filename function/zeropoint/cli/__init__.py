@@ -16,12 +16,10 @@ def main() -> None:
     import click
 
     from zeropoint.cli.verbs import group
-    from zeropoint.errors import ModelNotFoundError, ZeropointError
+    from zeropoint.errors import ZeropointError
 
     try:
         group(prog_name="zeropoint", obj=serving)
     except ZeropointError as error:
         click.echo(f"zeropoint: {error}", err=True)  # with what a caller is not told
-        if isinstance(error, ModelNotFoundError):
-            click.echo("zeropoint models lists those of the repository", err=True)
         sys.exit(1)

@@ -85,12 +85,11 @@ export const TEXTS = {
   how: ["How it came about", "Wie sie zustande kam"],
   "how.this": ["This call", "Dieser Aufruf"],
   "how.cold": ["Once, before it: the cold start", "Davor, einmalig: der Kaltstart"],
-  "how.cold.about": ["This call woke the model up. The next ones skip the cold start.",
-    "Dieser Aufruf weckte das Modell. Den nächsten bleibt der Kaltstart erspart."],
+  "how.cold.about": ["The model's first answer since it was loaded. Calls that came meanwhile waited; later ones do not.",
+    "Die erste Antwort des Modells, seit es geladen wurde. Aufrufe, die währenddessen kamen, warteten; spätere nicht."],
   "how.total": ["Round trip", "Hin und zurück"],
   "how.sum": ["Cold start", "Kaltstart"],
   "step.queue": ["wait", "warten"],
-  "step.queue.cold": ["wait for the load", "aufs Laden warten"],
   "step.prepare": ["prepare", "vorbereiten"],
   "step.execute": ["execute", "ausführen"],
   "step.output": ["output", "ausgeben"],
@@ -422,7 +421,7 @@ const INPUTS = {
     const drop = make("label", { class: "drop", for: "file" }, title,
       make("span", { class: "hint" }, w("photo.how")));
     const shoot = make("button", { class: "camera", type: "button", onclick() {
-      file.capture = "environment";
+      file.setAttribute("capture", "environment");
       file.click();
     } }, w("photo.take"));
     drop.addEventListener("click", () => file.removeAttribute("capture"));
@@ -832,8 +831,7 @@ function showHow(steps, took) {
     .filter((name) => `cold-${name}` in steps)
     .map((name) => [() => t(`cold.${name}`), steps[`cold-${name}`]]);
   const warm = ["queue", "prepare", "execute", "output"].filter((name) => name in steps)
-    .map((name) => [() => t(`step.${name}${name === "queue" && cold.length ? ".cold" : ""}`),
-      steps[name]]);
+    .map((name) => [() => t(`step.${name}`), steps[name]]);
   const known = warm.reduce((sum, [, value]) => sum + value, 0);
   warm.push([w("step.way"), Math.max(0, took - known)]);
   const part = make("section", { class: "part", "aria-labelledby": "how" },
