@@ -11,6 +11,7 @@ from zeropoint import hardware, loader, manifest, settings
 from zeropoint.artifact import Artifact, LocalRepository, Repository, open_repository
 from zeropoint.cli import options
 from zeropoint.cli.optimize import needs_extra
+from zeropoint.cli.table import fitted
 from zeropoint.errors import SettingsError, ZeropointError
 from zeropoint.settings import Settings
 
@@ -62,7 +63,8 @@ def command(names: tuple[str, ...], deep: bool, place: Path | None) -> None:
             continue
         phases = ", ".join(f"{step} {ms:.0f} ms" for step, ms in loaded.load_timings.ms().items())
         of = "" if loaded.variant == manifest.ORIGINAL else f" as {loaded.variant}"
-        click.echo(f"ok    {name} {loaded.manifest.version}{of}  {loaded.digest[:19]}  ({phases})")
+        told = f"ok    {name} {loaded.manifest.version}{of}  {loaded.digest[:19]}"
+        click.echo(fitted(told, f"({phases})"))
         if place:
             for reasons, text in _compared(repository, name, chosen, place):
                 failed += bool(reasons)

@@ -7,6 +7,7 @@ import click
 from zeropoint import settings
 from zeropoint.artifact import LocalRepository, open_repository
 from zeropoint.cli import options
+from zeropoint.cli.table import fitted
 from zeropoint.errors import SettingsError, ZeropointError
 from zeropoint.settings import Settings
 
@@ -138,6 +139,5 @@ def _list(as_json: bool) -> None:
     if not rows:
         click.echo(f"no models in {repository.location}; ZEROPOINT_MODELS names the repository")
     for row in rows:
-        click.echo(
-            "  ".join(value[:19] if key == "digest" else value for key, value in row.items())
-        )
+        name, *rest = (value[:19] if key == "digest" else value for key, value in row.items())
+        click.echo(fitted(name, "  ".join(rest)))

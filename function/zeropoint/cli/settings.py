@@ -7,6 +7,7 @@ import click
 
 from zeropoint import settings
 from zeropoint.cli import options
+from zeropoint.cli.table import fitted
 
 
 @click.command(
@@ -26,7 +27,7 @@ def command(as_json: bool) -> None:
     width = max(len(row.variable) for row, _ in rows)
     for row, value in rows:
         mark = " " if value == row.default else "*"
-        click.echo(f"{mark} {row.variable:<{width}}  {_shown(value):<12}  {row.help}")
+        click.echo(fitted(f"{mark} {row.variable:<{width}}  {_shown(value):<12}", row.help))
     for name in settings.unknown():
         click.echo(f"{name} is set, but is no setting", err=True)
 

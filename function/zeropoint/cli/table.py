@@ -2,6 +2,9 @@
 
 import json
 import math
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +32,26 @@ def lines(prediction: Prediction) -> Iterator[str]:
         width = max(map(len, prediction), default=0)
         for key, value in prediction.items():
             yield f"{key:<{width}}  {_short(value)}"
+
+
+def fitted(first: str, rest: str, gap: str = "  ", indent: int = 6) -> str:
+    """Returns a line, or on a terminal that it does not fit, its first part and the rest below.
+
+    Args:
+        first: What stands alone if it must.
+        rest: What is put below it, in lines that fit.
+        gap: Between the two where they are one line.
+        indent: Of the lines below, in characters.
+    """
+    line = first + gap + rest
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(line)
+    if len(line) <= columns:
+        return line
+    margin = " " * indent
+    below = textwrap.fill(
+        rest, columns, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+    )
+    return f"{first.rstrip()}\n{below}"
 
 
 def _objects(prediction: dict[str, Any], key: str, *keys: str) -> list[dict[str, Any]]:
