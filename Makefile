@@ -12,7 +12,7 @@ help:
 	@echo "make test           run all tests"
 	@echo "make conformance    the 40 cases of docs/guides/reliability.md, and a table of them"
 	@echo "make fuzz           broken input to every decoder, fifty times as much as the tests have"
-	@echo "make soak           ten minutes of every kind of request, and ten times too much for a minute"
+	@echo "make soak           ten minutes of every kind of request, ten times too much for a minute, fifty kills"
 	@echo "make bench          measure the function beside the floor and its peers, and what batches gain"
 	@echo "make bench-quick    the same beside the floor only, in two minutes"
 	@echo "make image          build the container image with docker"
@@ -41,6 +41,7 @@ fuzz: $(VENV)/dev.stamp
 
 soak: $(VENV)/dev.stamp
 	ZEROPOINT_SOAK_S=600 $(BIN)/pytest --capture=no tests/soak
+	ZEROPOINT_KILLS=50 $(BIN)/pytest tests/test_versions.py tests/cli tests/edge -k "kill or moment"
 
 models: $(VENV)/dev.stamp
 	$(BIN)/python model_artifacts/recipes/build.py

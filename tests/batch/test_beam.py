@@ -118,8 +118,8 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("form", "options"),
-    [("jsonl", ()), ("parquet", THREADS), ("jsonl", PROCESSES)],
-    ids=["in one thread", "in threads, as Parquet", "in processes"],
+    [("parquet", THREADS), ("jsonl", PROCESSES)],
+    ids=["in threads, as Parquet", "in processes"],
 )
 def test_photos_are_answered_as_by_a_local_batch(
     python: Path, tmp_path: Path, photos: Path, form: str, options: tuple[str, ...]

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import os
 import random
 import shutil
 import signal
@@ -24,6 +25,7 @@ from test_draining import wait_for
 from tiny_models import picture, write_colour_model, write_slow_model
 
 COLOURS = ("red", "green", "blue")
+_KILLS = int(os.environ.get("ZEROPOINT_KILLS", "8"))
 PHISHING = {"ZEROPOINT_MODELS": str(ROOT / "model_artifacts"), "ZEROPOINT_MODEL": "phishing"}
 
 
@@ -242,7 +244,7 @@ def test_after_any_kill_no_row_is_missing_or_double(tmp_path: Path) -> None:
     wanted = text_of(once)
     chance = random.Random(0)  # noqa: S311 - the same moments at each run
     kills = resumed = 0
-    while kills < 20 or resumed < 3:
+    while kills < _KILLS or resumed < 3:
         assert kills < 100
         resume = ["--resume"] if (out / "_journal.json").exists() else []
         with started(tmp_path, table, "--out", out, *options, *resume, **PHISHING) as process:

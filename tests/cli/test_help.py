@@ -45,7 +45,7 @@ def test_each_verb_has_examples_and_fits_a_terminal(tmp_path: Path, verb: str) -
     assert named <= options
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ["serve", "predict", "models"])
 def test_what_is_misspelt_is_told(tmp_path: Path, verb: str) -> None:
     done = zeropoint(tmp_path, verb, "--no-such-option")
     assert done.returncode == 2

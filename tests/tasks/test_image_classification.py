@@ -310,7 +310,7 @@ def test_a_photo_is_recognised_as_well_when_it_comes_alone(efficientnet: Model) 
         assert alone["probability"] == pytest.approx(prediction["probability"], abs=1e-3)
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", [0, 3])
 def test_a_large_jpeg_read_at_a_reduced_scale_is_recognised_alike(
     efficientnet: Model, number: int
 ) -> None:
