@@ -67,6 +67,7 @@ class Server:
         command: What to start instead; ``PORT`` names the port.
         cwd: The folder to start it in.
         port: Where it listens; 0: wherever nobody does.
+        measured: Whether its coverage is; see `environment`.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class Server:
         command: tuple[str, ...] = SERVE,
         cwd: Path = ROOT,
         port: int = 0,
+        measured: bool = True,
     ) -> None:
+        self._measured = measured
         self._settings = dict(settings or {})
         self._command = command
         self._cwd = cwd
@@ -101,6 +104,7 @@ class Server:
                     "PORT": str(self.port),
                     **self._settings,
                 },
+                self._measured,
             ),
             stdout=self._out,
             stderr=self._err,
@@ -189,13 +193,13 @@ def _check_freed(port: int) -> None:
 
 
 def zeropoint(
-    home: Path, *arguments: str, settings: dict[str, str] | None = None
+    home: Path, *arguments: str, settings: dict[str, str] | None = None, measured: bool = True
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs the command to its end, with a home of its own."""
+    """Runs the command to its end, with a home of its own; see `environment`."""
     return subprocess.run(
         [sys.executable, "-m", "zeropoint", *arguments],
         cwd=ROOT / "function",
-        env=environment(home, settings),
+        env=environment(home, settings, measured),
         capture_output=True,
         text=True,
         check=False,

@@ -23,7 +23,7 @@ VERBS = verbs.group.list_commands(None)  # type: ignore[arg-type] # which it doe
 
 
 def test_the_verbs_are_in_groups(tmp_path: Path) -> None:
-    done = zeropoint(tmp_path, "--help")
+    done = zeropoint(tmp_path, "--help", measured=False)
     assert done.returncode == 0
     listed = re.findall(r"^  ([a-z][a-z-]+)  +\S", done.stdout, re.M)
     assert sorted(listed) == sorted(VERBS)
@@ -33,7 +33,7 @@ def test_the_verbs_are_in_groups(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_examples_and_fits_a_terminal(tmp_path: Path, verb: str) -> None:
-    done = zeropoint(tmp_path, verb, "--help")
+    done = zeropoint(tmp_path, verb, "--help", measured=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"\n  Examples:\n    zeropoint {verb}" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -47,7 +47,7 @@ def test_each_verb_has_examples_and_fits_a_terminal(tmp_path: Path, verb: str) -
 
 @pytest.mark.parametrize("verb", ["serve", "predict", "models"])
 def test_what_is_misspelt_is_told(tmp_path: Path, verb: str) -> None:
-    done = zeropoint(tmp_path, verb, "--no-such-option")
+    done = zeropoint(tmp_path, verb, "--no-such-option", measured=False)
     assert done.returncode == 2
     assert "No such option" in done.stderr
     assert f"Try 'zeropoint {verb}" in done.stderr
@@ -56,7 +56,9 @@ def test_what_is_misspelt_is_told(tmp_path: Path, verb: str) -> None:
 @pytest.mark.parametrize("verb", ["check", "tune", "predict"])
 def test_a_repository_without_models_is_told(tmp_path: Path, verb: str) -> None:
     file = [str(CAT)] if verb == "predict" else []
-    done = zeropoint(tmp_path, verb, *file, settings={"ZEROPOINT_MODELS": str(tmp_path)})
+    done = zeropoint(
+        tmp_path, verb, *file, settings={"ZEROPOINT_MODELS": str(tmp_path)}, measured=False
+    )
     assert done.returncode == 1
     assert f"expected a model in {tmp_path}, got none (ZEROPOINT_MODELS names" in done.stderr
 
@@ -65,7 +67,7 @@ def test_a_repository_without_models_is_told(tmp_path: Path, verb: str) -> None:
 def test_a_model_that_there_is_not_is_told_with_what_to_do(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    done = zeropoint(tmp_path, *arguments)
+    done = zeropoint(tmp_path, *arguments, measured=False)
     assert done.returncode == 1
     assert "expected a model none, got none" in done.stdout + done.stderr
 
@@ -95,7 +97,7 @@ def test_what_is_printed_fits_a_terminal_and_is_one_line_each_in_a_pipe(
     paths = (str(tmp_path), str(CAT))  # which may be of any length
     lines = [line for line in text.splitlines() if not any(path in line for path in paths)]
     assert max(map(len, lines)) <= columns
-    piped = zeropoint(tmp_path, *arguments, settings=models).stdout
+    piped = zeropoint(tmp_path, *arguments, settings=models, measured=False).stdout
     assert "\x1b" not in piped
     if arguments == ("settings",):
         assert piped.count("\n") == len(table())
@@ -103,6 +105,6 @@ def test_what_is_printed_fits_a_terminal_and_is_one_line_each_in_a_pipe(
 
 
 def test_a_verb_that_there_is_not(tmp_path: Path) -> None:
-    done = zeropoint(tmp_path, "serv")
+    done = zeropoint(tmp_path, "serv", measured=False)
     assert done.returncode == 2
     assert "No such command 'serv'" in done.stderr

@@ -73,7 +73,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def models(repository: Path) -> Iterator[Server]:
     """A server of a model of each task."""
-    with Server({"ZEROPOINT_MODELS": str(repository)}) as running:
+    with Server({"ZEROPOINT_MODELS": str(repository)}, measured=False) as running:
         running.wait_until_ready()
         yield running
 

@@ -221,7 +221,7 @@ def test_the_steps_of_a_call_are_told_and_those_of_a_cold_start(
     tab: Tabs, repository: Path
 ) -> None:
     settings = {"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "shuttle"}
-    with Server(settings) as server:
+    with Server(settings, measured=False) as server:
         one = tab(server)
         page = one.open("phishing")
         assert page.locator("#state").inner_text() == "asleep: its first call loads it"

@@ -45,7 +45,7 @@ def test_too_large_a_file_says_so(tab: Tabs, repository: Path, tmp_path: Path) -
         "ZEROPOINT_MAX_BODY_BYTES": "1000000",
         "ZEROPOINT_MAX_PIXELS": "200000",
     }
-    with Server(settings) as server:
+    with Server(settings, measured=False) as server:
         one = tab(server)
         page = one.open("efficientnet-lite0")
         page.set_input_files("#file", large)
@@ -68,7 +68,7 @@ def test_a_wrong_value_says_what_the_server_expected(tab: Tabs, models: Server) 
 
 def test_a_server_goes_away_and_comes_back(tab: Tabs, repository: Path) -> None:
     settings = {"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "shuttle"}
-    with Server(settings) as server:
+    with Server(settings, measured=False) as server:
         one = tab(server)
         page = one.open("shuttle")
         server.stop()
@@ -76,7 +76,7 @@ def test_a_server_goes_away_and_comes_back(tab: Tabs, repository: Path) -> None:
         assert one.problem().startswith("The server does not answer\n")
         page.select_option("#model", "phishing")
         page.locator("#problem .notice").wait_for()
-    with Server(settings, port=server.port):
+    with Server(settings, port=server.port, measured=False):
         page.get_by_role("button", name="Try again").click()
         page.locator("#feature-0").wait_for()
         page.click("#send")
@@ -86,7 +86,7 @@ def test_a_server_goes_away_and_comes_back(tab: Tabs, repository: Path) -> None:
 
 def test_a_function_that_wakes_up_says_so(tab: Tabs, repository: Path) -> None:
     """It is held still, as one whose start takes long."""
-    with Server({"ZEROPOINT_MODELS": str(repository / "shuttle")}) as server:
+    with Server({"ZEROPOINT_MODELS": str(repository / "shuttle")}, measured=False) as server:
         one = tab(server)
         page = one.open("shuttle")
         server.process.send_signal(signal.SIGSTOP)
@@ -103,7 +103,9 @@ def test_a_function_that_wakes_up_says_so(tab: Tabs, repository: Path) -> None:
 
 
 def test_the_last_call_counts(tab: Tabs, repository: Path) -> None:
-    with Server({"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "shuttle"}) as server:
+    with Server(
+        {"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "shuttle"}, measured=False
+    ) as server:
         one = tab(server)
         page = one.open("shuttle")
         server.process.send_signal(signal.SIGSTOP)
@@ -120,7 +122,7 @@ def test_the_last_call_counts(tab: Tabs, repository: Path) -> None:
 
 def test_a_key_is_asked_for_and_forgotten(tab: Tabs, repository: Path) -> None:
     settings = {"ZEROPOINT_MODELS": str(repository / "shuttle"), "ZEROPOINT_API_KEY": KEY}
-    with Server(settings, command=SERVE) as server:
+    with Server(settings, command=SERVE, measured=False) as server:
         one = tab(server)
         page = one.open()
         page.locator("#key-value").wait_for()
@@ -147,7 +149,7 @@ def test_a_key_is_asked_for_and_forgotten(tab: Tabs, repository: Path) -> None:
 
 
 def test_an_empty_repository_says_so(tab: Tabs, tmp_path: Path) -> None:
-    with Server({"ZEROPOINT_MODELS": str(tmp_path)}) as server:
+    with Server({"ZEROPOINT_MODELS": str(tmp_path)}, measured=False) as server:
         one = tab(server)
         one.open()
         assert one.problem().startswith("No models here\n")
