@@ -87,13 +87,14 @@ class App:
         self._metrics.began()
         route: Route | None = None
         try:
-            self.admit(
-                request.method,
-                request.path,
-                request.header("authorization"),
-                request.header("x-api-key"),
-                request.header("accept"),
-            )
+            if self._key:
+                self.admit(
+                    request.method,
+                    request.path,
+                    request.header("authorization"),
+                    request.header("x-api-key"),
+                    request.header("accept"),
+                )
             route, arguments = self._match(request.method, request.path)
             if request.header("content-encoding", "identity").lower() != "identity":
                 raise UnsupportedMediaError("expected a body without a content encoding, got one")

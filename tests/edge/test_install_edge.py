@@ -216,12 +216,12 @@ def test_without_a_target_the_service_has_no_network(
 
 
 def test_what_is_away_is_sent_by_a_timer(variables: dict[str, str]) -> None:
-    found, _ = checked({**variables, **AWAY, "GOOGLE_APPLICATION_CREDENTIALS": "/root/key.json"})
+    found, _ = checked({**variables, **AWAY, "GOOGLE_APPLICATION_CREDENTIALS": "/etc/key.json"})
     texts = units.texts(found)
     assert texts.keys() == {units.SOCKET, units.SERVICE, units.SYNC, units.TIMER}
     for name in (units.SERVICE, units.SYNC):
         assert "PrivateNetwork=yes" not in texts[name]
-        assert "LoadCredential=google.json:/root/key.json" in texts[name].splitlines()
+        assert "LoadCredential=google.json:/etc/key.json" in texts[name].splitlines()
     assert f"ExecStart={sys.executable} -m zeropoint sync" in texts[units.SYNC].splitlines()
     for incomplete in ({"ZEROPOINT_OUTBOX": ""}, {"ZEROPOINT_RESULTS": ""}):
         found, _ = checked({**variables, **AWAY, **incomplete})
