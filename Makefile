@@ -95,7 +95,7 @@ lock: $(VENV)/dev.stamp
 	    printf '%s\n' $${file#*:} | UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
 	        --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	        --output-file requirements/$${file%%:*} - || exit 1; done
-	for file in requirements.txt:"click markupsafe msgspec numpy onnxruntime pillow prometheus-client tokenizers waitress watchdog werkzeug":function/requirements.txt \
+	for file in requirements.txt:"click jinja2 markupsafe msgspec numpy onnxruntime pillow prometheus-client tokenizers waitress watchdog werkzeug":function/requirements.txt \
 	    installer.txt:pip:requirements/build.txt; do \
 	    wanted=$${file#*:}; printf '%s\n' $${wanted%:*} | \
 	        UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --no-deps --no-annotate \

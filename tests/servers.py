@@ -80,7 +80,7 @@ class Server:
     ) -> None:
         self._measured = measured
         self._settings = dict(settings or {})
-        self._command = command
+        self.command = command
         self._cwd = cwd
         self._wanted_port = port
 
@@ -95,7 +95,7 @@ class Server:
         self._out = (logs / "stdout").open("w+")
         self._err = (logs / "stderr").open("w+")
         self.process = subprocess.Popen(
-            self._command,
+            self.command,
             cwd=self._cwd,
             env=environment(
                 home,

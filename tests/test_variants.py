@@ -54,14 +54,14 @@ def test_rows_of_a_variant_that_goes_alone_share_no_pass(tmp_path: Path) -> None
     with (folder / "model.toml").open("a") as toml:
         toml.write("alone = true\nthreads = 1\n")
     model = chosen(folder)
-    before = model.batcher.passes
+    before = model.counts.passes
     photos = [Blob(picture(colour)) for colour in ("red", "blue", "lime")]
     labels = [one["label"] for one in model.answer(photos).predictions]
     assert labels == ["red", "blue", "green"]
     rows = np.zeros((4, *(dim or 1 for dim in model.inputs[0].shape[1:])), np.float32)
     (given,) = model.execute({model.inputs[0].name: rows}).tensors.values()
     assert len(given) == 4
-    assert model.batcher.passes - before == model.batcher.rows - 1 == 3 + 4
+    assert model.counts.passes - before == model.counts.rows - 1 == 3 + 4
 
 
 def test_the_first_variant_that_runs_here_is_loaded_and_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
+from zeropoint import tasks
 from zeropoint.errors import ClientError, ZeropointError
 from zeropoint.instances import NULL, Column, Instance
 from zeropoint.model import Model
@@ -40,6 +41,10 @@ def answer_each(
     Raises:
         InvalidError: a parameter is refused.
     """
+    if tasks.writes(model.task):
+        from zeropoint.writer import Writer
+
+        return cast(Writer, model).answer_each(instances, parameters)
     chosen = model.read_parameters(parameters)
     found: list[Prediction | ZeropointError] = [None] * len(instances)
     ready: list[tuple[int, Prepared]] = []

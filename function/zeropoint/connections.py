@@ -143,6 +143,8 @@ class _AtOnce(Task):  # type: ignore[misc]
             self.channel.write_soon(head + data)
         else:
             super().write(data)
+            if self.content_length is None:  # an answer in pieces, each of which is awaited
+                self.channel.flush()
 
     def build_response_header(self) -> bytes:
         """Returns the head of the answer; the last one by this connection says so."""
@@ -318,6 +320,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if self.total_outbufs_len:
                 self.server.poller.watch(self)
             return count
+
+    def flush(self) -> None:
+        """Sends what is written, as far as it can be, in any thread."""
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
 
     def refuse(self, error: ZeropointError) -> None:
         """Refuses what comes in, in the main thread; what is being answered is answered first."""

@@ -68,7 +68,8 @@ def _framework(response: Response) -> "werkzeug.Response":
     from werkzeug import Response as Streamed
 
     headers = list(response.headers.items())
-    return Streamed(iter([response.body]), response.status, headers)
+    body = response.events if response.events is not None else iter([response.body])
+    return Streamed(body, response.status, headers)
 
 
 def _bound_gunicorn(drain_s: float) -> None:

@@ -8,7 +8,7 @@ from zeropoint import responses
 from zeropoint.errors import ModelNotFoundError, ModelUnavailableError
 from zeropoint.manifest import ORIGINAL
 from zeropoint.memory import PROVEN, State
-from zeropoint.protocols import Body, Protocol
+from zeropoint.protocols import Body, Protocol, event_stream, native
 from zeropoint.route import gives
 from zeropoint.serving import Serving
 from zeropoint.wsgi import Request, Response
@@ -69,8 +69,12 @@ class Described(msgspec.Struct):
 
 
 def predict(serving: Serving, request: Request, protocol: Protocol, model: str = "") -> Response:
-    """Answers instances with predictions, or tensors with tensors."""
+    """Answers instances with predictions, or tensors with tensors; in pieces, if that is asked."""
     call = protocol.decode(request, serving.settings)
+    if protocol is native and event_stream.wanted(request):
+        stream = serving.stream(call, model)
+        events = event_stream.Events(stream, native.events, native.refuse)
+        return responses.of_events(events, serving.headers(stream))
     answer = serving.answer(call, model)
     return responses.of_body(protocol.encode(answer, call), headers=serving.headers(answer))
 

@@ -30,8 +30,9 @@ class Use(NamedTuple):
     """How a file of a model is run."""
 
     providers: Sequence[str] = (_CPU,)  # of ONNX Runtime, the first one preferred
-    threads: int = 0  # most of one forward pass; 0: one for each processor
+    threads: int = 0  # most of one forward pass; 0: the manifest's
     alone: bool = False  # each row by itself, as others in its pass would change its answer
+    max_batch: int = 0  # most rows of a pass; 0: the manifest's
 
 
 _AS_IS = Use()
@@ -93,7 +94,7 @@ def _choices(manifest: Manifest, variant: str, threads: int) -> list[_Choice]:
 
         able |= session.providers()
     found = [
-        _Choice(one.name, one.file, Use(_providers(one), threads or one.threads, one.alone))
+        _Choice(one.name, one.file, _use(one, threads))
         for one in manifest.variant
         if variant == one.name or (not variant and able.issuperset(one.requires))
     ]
@@ -103,6 +104,10 @@ def _choices(manifest: Manifest, variant: str, threads: int) -> list[_Choice]:
         names = ", ".join([ORIGINAL, *(one.name for one in manifest.variant)])
         raise ManifestError(f"{manifest.name}: expected a variant of {names}, got {variant!r}")
     return found
+
+
+def _use(variant: Variant, threads: int) -> Use:
+    return Use(_providers(variant), threads or variant.threads, variant.alone, variant.max_batch)
 
 
 def _providers(variant: Variant) -> tuple[str, ...]:
@@ -158,10 +163,18 @@ def build(artifact: Artifact, path: Path, settings: Settings, use: Use = _AS_IS)
     """
     from zeropoint.session import Session
 
-    threads = cpus.threads(settings.cpus or cpus.available())
-    session = Session(path, min(threads, use.threads or threads), use.providers)
+    manifest = artifact.manifest
+    processors = cpus.threads(settings.cpus or cpus.available())
+    threads = min(processors, use.threads or manifest.threads or processors)
+    session = Session(path, threads, use.providers)
     task = tasks.create(artifact, session.inputs, session.outputs, settings)
-    return Model(artifact.manifest, task, session, settings, use.alone)
+    if use.max_batch:
+        manifest = msgspec.structs.replace(manifest, max_batch=use.max_batch)
+    if tasks.writes(task):
+        from zeropoint.writer import Writer
+
+        return Writer(manifest, task, session, settings, use.alone)
+    return Model(manifest, task, session, settings, use.alone)
 
 
 def prove(model: Model, artifact: Artifact) -> None:

@@ -79,7 +79,8 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=NAME_PATTERN)]
     file: File
     requires: tuple[str, ...] = ()  # words of `zeropoint.hardware`, or execution providers
-    threads: Annotated[int, Meta(ge=0, le=256)] = 0  # most of a pass; 0: one for each processor
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0  # most of a pass; 0: the manifest's
+    max_batch: Annotated[int, Meta(ge=0, le=4096)] = 0  # most rows of a pass; 0: the manifest's
     alone: bool = False  # rows go one by one: what else is in a pass would change their answers
 
     def __post_init__(self) -> None:
@@ -111,6 +112,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     file: File
     check: Check
     max_batch: Annotated[int, Meta(ge=1, le=4096)] = 1
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0  # most of a pass; 0: one for each processor
     variant: tuple[Variant, ...] = ()  # the best first; [file] is the last resort
     gate: Gate | None = None
     tables: dict[str, Any] = {}

@@ -163,6 +163,4 @@ class Memory:
         with self._changed:
             found = [(slot.model, slot.size_bytes) for slot in self._slots if slot.model]
         for model, size_bytes in found:
-            batcher = model.batcher
-            name, requests = model.manifest.name, model.admission.requests
-            yield Busy(name, size_bytes, requests, batcher.passes, batcher.rows)
+            yield Busy(model.manifest.name, size_bytes, model.admission.requests, model.counts)

@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class Counts(NamedTuple):
+    """What a model has done since it was loaded, and how many texts it writes now."""
+
+    passes: int
+    rows: int  # of all passes
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    texts: int = 0
+
+
 class Busy(NamedTuple):
-    """What a model in memory is at, and has done since it was loaded."""
+    """What a model in memory is at."""
 
     model: str
     size_bytes: int
     requests: int  # answered and waiting
-    passes: int
-    rows: int  # of all passes
+    counts: Counts
 
 
 class _Histogram:
@@ -156,13 +165,24 @@ class Metrics:
         rows = CounterMetricFamily(
             "zeropoint_forward_rows", "Rows of all forward passes", labels=["model"]
         )
+        texts = GaugeMetricFamily(
+            "zeropoint_texts", "Texts that a model writes now", labels=["model"]
+        )
+        tokens = CounterMetricFamily(
+            "zeropoint_tokens",
+            "Read and written since the model was loaded",
+            labels=["model", "kind"],
+        )
         for busy in self.watch():
             size.add_metric([busy.model], busy.size_bytes)
             queue.add_metric([busy.model], busy.requests)
-            passes.add_metric([busy.model], busy.passes)
-            rows.add_metric([busy.model], busy.rows)
+            passes.add_metric([busy.model], busy.counts.passes)
+            rows.add_metric([busy.model], busy.counts.rows)
+            texts.add_metric([busy.model], busy.counts.texts)
+            tokens.add_metric([busy.model, "prompt"], busy.counts.prompt_tokens)
+            tokens.add_metric([busy.model, "completion"], busy.counts.completion_tokens)
         yield from (requests, refusals, predictions, loads, steps, cold, in_flight)
-        yield from (evictions, size, queue, passes, rows)
+        yield from (evictions, size, queue, passes, rows, texts, tokens)
 
     def text(self) -> bytes:
         """Returns the counts in Prometheus' text format.

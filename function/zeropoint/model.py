@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from zeropoint.batcher import Batcher, Part
 from zeropoint.errors import BodyTooLargeError, ClientError, InvalidError
 from zeropoint.instances import NULL, Instance
 from zeropoint.manifest import ORIGINAL, Manifest
+from zeropoint.metrics import Counts
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Task
 from zeropoint.tensors import Tensors, TensorSpec, join
@@ -74,14 +75,15 @@ class Model:
         self.admission = Admission(settings.max_queue)
         self.task = task
         self._native = session.native
-        self.forward = session.run  # a pass of prepared tensors, without the queue
+        # A pass of prepared tensors, without the queue.
+        self.forward: Callable[[Tensors], Tensors] = session.run
         self._max_instances = settings.max_instances
         # A model exported for one instance at a time says so in its inputs' first dimensions. Of
         # outputs converters declare them wrong: LightGBM's says label[1] and gives one a row.
         self.varies = all(spec.shape[:1] == (None,) for spec in session.inputs)
         self.max_batch = manifest.max_batch if self.varies and not alone else 1
         self._alone = alone and self.varies
-        processors = cpus.threads(settings.cpus or cpus.available())
+        self.processors = processors = cpus.threads(settings.cpus or cpus.available())
         passes = processors // session.threads if self.max_batch > 1 else processors
         self.batcher = Batcher(session.run, self.max_batch, passes, task.padding)
         # More photos at once than there are processors would only take memory. What is no file
@@ -109,10 +111,7 @@ class Model:
             OverloadedError: too many wait, or not all would be answered before the deadline.
             CancelledError: the caller hung up before a turn came.
         """
-        if len(instances) > self._max_instances:
-            raise BodyTooLargeError(
-                f"expected at most {self._max_instances} instances, got {len(instances)}"
-            )
+        self.refuse_many(instances)
         chosen = self.read_parameters(parameters or {})
         timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
         predictions: list[Prediction] = [None] * len(instances)
@@ -123,7 +122,7 @@ class Model:
                     callers.refuse_gone()
                 batch = rows[start : start + self.max_batch]
                 with self._turn_to_prepare(deadline_s, timings):
-                    prepared = [self._prepare(instances, row) for row in batch]
+                    prepared = [self.prepare(instances, row) for row in batch]
                 for part in self.passes(prepared, deadline_s, timings):
                     with timings.measure("output"):
                         contexts = [prepared[place].context for place in part.places]
@@ -132,6 +131,22 @@ class Model:
                             predictions[batch[place]] = prediction
                 answered(len(batch))
         return Answer(self, timings, predictions, {})
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done since it was loaded."""
+        return Counts(self.batcher.passes, self.batcher.rows)
+
+    def refuse_many(self, instances: Sequence[Instance]) -> None:
+        """Refuses more instances than a request may have.
+
+        Raises:
+            BodyTooLargeError: over ``ZEROPOINT_MAX_INSTANCES``.
+        """
+        if len(instances) > self._max_instances:
+            raise BodyTooLargeError(
+                f"expected at most {self._max_instances} instances, got {len(instances)}"
+            )
 
     def __repr__(self) -> str:
         manifest = self.manifest
@@ -261,7 +276,12 @@ class Model:
                 f"parameters: expected an object with no other keys than {', '.join(names)}"
             ) from None
 
-    def _prepare(self, instances: Sequence[Instance], row: int) -> Prepared:
+    def prepare(self, instances: Sequence[Instance], row: int) -> Prepared:
+        """Makes one of several instances tensors.
+
+        Raises:
+            ClientError: it is refused; the message names which.
+        """
         try:
             return self.task.prepare(instances[row])
         except ClientError as error:

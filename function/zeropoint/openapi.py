@@ -102,7 +102,8 @@ def _served(catalog: Catalog) -> dict[str, Served]:
         try:
             artifact = catalog.artifact(name)
             parameters = inline(tasks.parameters(artifact))
-            found[name] = Served(name, tasks.schema(artifact), parameters)
+            task = artifact.manifest.task
+            found[name] = Served(name, tasks.schema(artifact), parameters, task)
         except Exception as error:  # one model's broken files hide no other model
             log.warning("model %s is not in the OpenAPI document: %s", name, error)
     return found

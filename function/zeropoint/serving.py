@@ -1,10 +1,13 @@
 """What one serving process holds: its settings, models, counts and the time of its start."""
 
 import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, cast
 
-from zeropoint import callers
+from zeropoint import callers, tasks
 from zeropoint.artifact import open_repository
 from zeropoint.catalog import Catalog
+from zeropoint.errors import InvalidError
 from zeropoint.events.delivery import Deliveries
 from zeropoint.files import Reader
 from zeropoint.logs import log
@@ -13,6 +16,9 @@ from zeropoint.model import Answer, Model
 from zeropoint.protocols import Call
 from zeropoint.settings import Settings
 from zeropoint.timing import ColdStart, Timings
+
+if TYPE_CHECKING:
+    from zeropoint.writer import Stream, Writer
 
 _AT_ONCE_S = 0.01  # a longer wait was for a load
 
@@ -68,6 +74,39 @@ class Serving:
         self.metrics.predicted(model.manifest.name, len(answer.predictions), timings)
         return answer._replace(cold_start=self._cold_start_of(model, timings))
 
+    def stream(self, call: Call, name: str = "") -> "Stream":
+        """Begins to answer a call with a text that comes in pieces; its first token has come.
+
+        Args:
+            call: What is asked, one instance.
+            name: The model's name; empty: the call's, or the default.
+
+        Returns:
+            The text. It holds the model until it is read to its end, or closed.
+
+        Raises:
+            InvalidError: there are more instances or none, or the model writes no text.
+            ZeropointError: as of `answer`.
+        """
+        began_s = time.monotonic()
+        deadline_s = min(began_s, callers.current().arrived_s) + self.settings.timeout_s
+        with ExitStack() as held:
+            model = held.enter_context(self.catalog.use(name or call.model, deadline_s))
+            loaded_s = time.monotonic()
+            if loaded_s - began_s > _AT_ONCE_S:
+                callers.refuse_gone()
+            if not tasks.writes(model.task) or len(call.instances) != 1:
+                raise InvalidError(
+                    "expected one instance and a model that writes text, as an answer in pieces"
+                    f" is asked for, got {len(call.instances)} for {model.manifest.task}"
+                )
+            stream = cast("Writer", model).stream(call.instances[0], call.parameters, deadline_s)
+            stream.hold(held.pop_all())
+        stream.timings["queue"] += loaded_s - began_s
+        stream.cold_start = self._cold_start_of(model, stream.timings)
+        self.metrics.predicted(model.manifest.name, 1, stream.timings)
+        return stream
+
     def refuse_crowd(self, name: str) -> None:
         """Refuses a call that comes now to a model which has too many; it never waits.
 
@@ -80,7 +119,7 @@ class Serving:
         if model := self.catalog.loaded(name):
             model.admission.refuse_crowd(time.monotonic() + self.settings.timeout_s)
 
-    def headers(self, answer: Answer) -> dict[str, str]:
+    def headers(self, answer: "Answer | Stream") -> dict[str, str]:
         """Returns the headers of an answer: its steps, and the model's digest."""
         told = [answer.timings.header(), answer.cold_start.header("cold-")]
         timing = ", ".join(filter(None, told))

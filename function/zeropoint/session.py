@@ -1,8 +1,9 @@
 """ONNX Runtime, and the only module that imports it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,70 @@ ort.create_and_register_allocator(
 def providers() -> frozenset[str]:
     """Returns the execution providers that this build of ONNX Runtime has."""
     return frozenset(ort.get_available_providers())
+
+
+class Value:
+    """An output that stays in ONNX Runtime's own memory.
+
+    Args:
+        value: ONNX Runtime's.
+    """
+
+    def __init__(self, value: ort.OrtValue) -> None:
+        self.ort_value = value
+
+    def array(self) -> NDArray[Any]:
+        """Returns a copy of it."""
+        found: NDArray[Any] = self.ort_value.numpy()
+        return found
+
+
+class Binding:
+    """Inputs and outputs of a session where they lie: its passes copy none of them.
+
+    Args:
+        session: ONNX Runtime's.
+        inputs: For each input an array, whose values a pass takes as they then are, or a value.
+        outputs: For each output that is wanted an array that a pass writes to, which may be one
+            of the inputs', or None for a new value.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        inputs: Mapping[str, NDArray[Any] | Value],
+        outputs: Mapping[str, NDArray[Any] | None],
+    ) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+        self._new = [name for name, array in outputs.items() if array is None]
+        self._kept: dict[int, ort.OrtValue] = {}  # ONNX Runtime keeps no array alive
+        for name, given in inputs.items():
+            value = given.ort_value if isinstance(given, Value) else self._value(given)
+            self._binding.bind_ortvalue_input(name, value)
+        for name, array in outputs.items():
+            if array is None:
+                self._binding.bind_output(name)
+            else:
+                self._binding.bind_ortvalue_output(name, self._value(array))
+        self._names = list(outputs)
+
+    def run(self) -> dict[str, Value]:
+        """Executes one forward pass; returns the outputs for which there is no array.
+
+        Raises:
+            RuntimeError: the model refuses the inputs, or there is no memory for the outputs.
+        """
+        self._session.run_with_iobinding(self._binding)
+        if not self._new:
+            return {}
+        values = dict(zip(self._names, self._binding.get_outputs(), strict=True))
+        return {name: Value(values[name]) for name in self._new}
+
+    def _value(self, array: NDArray[Any]) -> ort.OrtValue:
+        if id(array) not in self._kept:
+            self._kept[id(array)] = ort.OrtValue.ortvalue_from_numpy(array)
+        return self._kept[id(array)]
 
 
 class Session:
@@ -125,6 +190,14 @@ class Session:
                 for name, one in zip(self._names, found, strict=True)
             ]
         return dict(zip(self._names, found, strict=True))
+
+    def bind(
+        self,
+        inputs: Mapping[str, NDArray[Any] | Value],
+        outputs: Mapping[str, NDArray[Any] | None],
+    ) -> Binding:
+        """Returns passes over these inputs and outputs; see `Binding`."""
+        return Binding(self._session, inputs, outputs)
 
 
 def _table(maps: list[dict[str, float]]) -> NDArray[np.float32]:

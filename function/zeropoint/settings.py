@@ -121,6 +121,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     page: Annotated[
         bool, Meta(description="Whether a browser gets a page to try the models on, at `GET /`")
     ] = True
+    max_cache_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Most bytes of what a model keeps of the texts that it reads and writes;"
+            " more texts get 429",
+        ),
+    ] = 512 * 1024 * 1024
+    max_writing_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="Longest time that a model writes one text; then it ends where it is",
+        ),
+    ] = 300.0
     timeout_s: Annotated[
         float,
         Meta(

@@ -4,11 +4,11 @@ Werkzeug's own are not used here: their import takes as long as NumPy's, at ever
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from zeropoint import headroom
@@ -128,12 +128,22 @@ def _need(body: bytes, media_type: str) -> int:
     return 2 * len(body) + _VALUE_BYTES * values + _OBJECT_BYTES * body.count(b"{")
 
 
+class Events(Protocol):
+    """The body of an answer in pieces, each of which is sent as it comes; `close` ends it."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """Ends it, wherever it is; also where nobody has begun to read it."""
+
+
 class Response(NamedTuple):
-    """An answer."""
+    """An answer: one body, or one in pieces."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    events: Events | None = None
 
     @property
     def status_line(self) -> str:
@@ -147,4 +157,6 @@ class Response(NamedTuple):
     def send(self, request_method: str, start_response: "StartResponse") -> Iterable[bytes]:
         """Begins a response of WSGI; returns its body, of which HEAD has none."""
         start_response(self.status_line, list(self.headers.items()))
+        if self.events is not None:
+            return self.events
         return [] if request_method == "HEAD" else [self.body]

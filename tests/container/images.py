@@ -138,7 +138,7 @@ class Container(Server):
     def run(self) -> "subprocess.CompletedProcess[str]":
         """Runs it to its end, as a job is."""
         return subprocess.run(
-            self._command, capture_output=True, text=True, check=False, timeout=_RUN_S
+            self.command, capture_output=True, text=True, check=False, timeout=_RUN_S
         )
 
     def first_process(self) -> int:

@@ -19,6 +19,7 @@ class Served(NamedTuple):
     name: str
     schema: Schema
     parameters: dict[str, Any]  # JSON Schema
+    task: str
 
 
 class Offer(NamedTuple):

@@ -4,14 +4,23 @@
 ``{"predictions": [...], "model": "…", "version": "…", "digest": "sha256:…"}``
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from zeropoint.errors import MalformedError, ZeropointError
 from zeropoint.instances import Blob
 from zeropoint.model import Answer
-from zeropoint.protocols import Body, Call, csv_rows, read_body, refuse_many, strict_json
+from zeropoint.protocols import (
+    Body,
+    Call,
+    csv_rows,
+    event_stream,
+    read_body,
+    refuse_many,
+    strict_json,
+)
 from zeropoint.protocols.description import (
     DIGEST,
     Description,
@@ -24,6 +33,9 @@ from zeropoint.protocols.description import (
 )
 from zeropoint.settings import Settings
 from zeropoint.wsgi import Request
+
+if TYPE_CHECKING:
+    from zeropoint.writer import Stream
 
 _FORM = "multipart/form-data"
 
@@ -76,6 +88,23 @@ def encode(answer: Answer, call: Call) -> Body:
     return Body(strict_json.encode(document))
 
 
+def events(stream: "Stream") -> Iterator[bytes]:
+    """Writes a text as it comes: an event for each piece, and one that tells what is known then."""
+    for piece in stream:
+        yield event_stream.event(strict_json.encode({"text": piece}))
+    manifest = stream.model.manifest
+    document = {
+        "text": "",
+        "finish_reason": stream.finish_reason,
+        "prompt_tokens": stream.prompt_tokens,
+        "completion_tokens": stream.completion_tokens,
+        "model": manifest.name,
+        "version": manifest.version,
+        "digest": stream.model.digest,
+    }
+    yield event_stream.event(strict_json.encode(document))
+
+
 def refuse(error: ZeropointError) -> Body:
     """Writes a refusal in the one error shape."""
     document = {"code": error.code, "message": error.message, "retryable": error.retryable}
@@ -85,6 +114,8 @@ def refuse(error: ZeropointError) -> Body:
 def openapi(offer: Offer) -> Description:
     """Describes the three."""
     answer = {strict_json.MEDIA_TYPE: {"schema": any_of(map(_answer, offer.models))}}
+    if any(model.task == "text-generation" for model in offer.models):
+        answer[event_stream.MEDIA_TYPE] = {"schema": {"type": "string"}}
     error = object_of(
         code={"enum": [class_.code for class_ in told()]},
         message={"type": "string"},

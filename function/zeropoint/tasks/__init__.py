@@ -25,6 +25,7 @@ TASKS = {
     "tabular-regression": "zeropoint.tasks.tabular_regression",
     "text-classification": "zeropoint.tasks.text_classification",
     "text-embedding": "zeropoint.tasks.text_embedding",
+    "text-generation": "zeropoint.tasks.text_generation",
     "tensor": "zeropoint.tasks.tensor",
 }
 
@@ -95,6 +96,11 @@ class TakesColumns(Protocol):
         Raises:
             InvalidError: some row is none that this model can take.
         """
+
+
+def writes(task: Task) -> bool:
+    """Tells whether a task's answer is a text that comes in pieces."""
+    return hasattr(task, "begin")
 
 
 def prefetch(artifact: Artifact) -> None:

@@ -85,7 +85,7 @@ class TextInput:
             InvalidError: not a text, or not one that can be written in UTF-8.
             UnsupportedMediaError: a Blob of another media type.
         """
-        texts = [_text(instance) for instance in instances]
+        texts = [text_of(instance) for instance in instances]
         found = [self._encode(text) for text in texts]
         counts = [
             Count(len(one.ids), bool(one.overflowing) or len(text) > self._max_characters)
@@ -174,7 +174,13 @@ class TextInput:
         return next((id_ for id_ in ids if id_ is not None), 0)
 
 
-def _text(instance: Instance) -> str:
+def text_of(instance: Instance) -> str:
+    """Returns an instance that is a text.
+
+    Raises:
+        InvalidError: it is none.
+        UnsupportedMediaError: a Blob of another media type.
+    """
     if isinstance(instance, str):
         return instance
     if not isinstance(instance, Blob):
