@@ -108,16 +108,17 @@ def layout(
         present += [name.format(layer) for name in table.present]
     own = {table.input_ids, table.attention_mask, table.position_ids}
     own |= {table.lengths, table.total, table.positions}
-    if unknown := named.keys() - own:
-        raise ManifestError(f"{place}: expected no other inputs than [decoder] has, got {unknown}")
     if not past or len(past) != len(present) or not {*present, table.logits} <= known.keys():
         raise ManifestError(
             f"{place}: expected inputs {' and '.join(table.past)} by layer, an output for each"
             f" ({' and '.join(table.present)}) and the output {table.logits}, got"
             f" {len(past)} such inputs; decoder.past and decoder.present name them"
         )
-    if table.input_ids not in named:
-        raise ManifestError(f"{place}: expected an input {table.input_ids}, got none")
+    if table.input_ids not in named or named.keys() - own:
+        raise ManifestError(
+            f"{place}: expected an input {table.input_ids} and no others than [decoder] has, got"
+            f" {', '.join(sorted(named))}"
+        )
     for spec in past:
         if len(spec.shape) != 4 or None in spec.shape[1::2]:
             raise ManifestError(

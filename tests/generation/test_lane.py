@@ -1,0 +1,151 @@
+"""Who writes when: parts of a prompt between the others' tokens, and rows that are filled again."""
+
+import time
+from collections.abc import Sequence as Many
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny_decoders
+from tiny_decoders import write_decoder
+from zeropoint import load
+from zeropoint.errors import InsufficientMemoryError, OverloadedError
+from zeropoint.generation import scheduler as scheduling
+from zeropoint.generation.cache import SharedCache
+from zeropoint.generation.layout import Scores, Tokens
+from zeropoint.generation.sampling import Sampler
+from zeropoint.generation.scheduler import Scheduler
+from zeropoint.generation.sequence import Rules, Sequence
+from zeropoint.session import Session
+from zeropoint.settings import Settings
+from zeropoint.tasks.text_generation import TextGeneration
+
+_WAIT_S = 20.0
+
+
+class Told(SharedCache):
+    """A cache that keeps what was asked of it."""
+
+    log: list[str]
+
+    def read(self, row: int, tokens: Tokens, past: int, asked: Tokens | None = None) -> Scores:
+        """Reads a part of a prompt."""
+        self.log.append(f"read {row}")
+        return super().read(row, tokens, past, np.empty(0, np.int64) if asked is None else asked)
+
+    def step(self, tokens: Many[int], pasts: Many[int]) -> Scores:
+        """Writes a token of each."""
+        self.log.append(f"step {len(tokens)}")
+        return super().step(tokens, pasts)
+
+
+class Lanes:
+    """A scheduler of one lane over a tiny decoder, and what its caches were asked."""
+
+    def __init__(self, repository: Path, max_bytes: int = 1 << 26, max_batch: int = 4) -> None:
+        folder = write_decoder(repository)
+        model = load("tiny", models=str(repository), limits=Settings(cpus=1))
+        assert isinstance(model.task, TextGeneration)
+        self.task, self.log = model.task, list[str]()
+        layout = self.task.layout
+        session = Session(folder / "model.onnx", 1)
+
+        def make(capacity: int) -> Told:
+            cache = Told(session, layout, capacity)
+            cache.log = self.log
+            return cache
+
+        self.scheduler = Scheduler(
+            make, layout.token_bytes, tiny_decoders.CONTEXT, 8, max_batch, 1, max_bytes
+        )
+
+    def sequence(self, prompt: str, max_tokens: int) -> Sequence:
+        """Returns a text that nobody writes yet."""
+        tokens = np.array(tiny_decoders.encode(prompt), np.int64)
+        rules = Rules(max_tokens, frozenset(), Sampler())
+        return Sequence(tokens, rules, self.task.vocabulary.decoder())
+
+    def rest(self) -> None:
+        """Waits until nothing is written."""
+        until_s = time.monotonic() + _WAIT_S
+        while self.scheduler.counts.texts:
+            assert time.monotonic() < until_s
+            time.sleep(0.002)
+
+
+@pytest.fixture
+def lanes(tmp_path: Path) -> Lanes:
+    return Lanes(tmp_path)
+
+
+def test_between_two_parts_of_a_prompt_the_others_get_a_token(lanes: Lanes) -> None:
+    first = lanes.sequence("a", 390)
+    lanes.scheduler.submit(first)
+    assert first.next() is not None
+    lanes.log.clear()
+    lanes.scheduler.submit(lanes.sequence("b" * 200, 100))
+    lanes.rest()
+    kinds = [one.partition(" ")[0] for one in lanes.log]
+    assert kinds.count("read") == 25
+    assert "read read" not in " ".join(kinds)
+
+
+def test_prompts_are_read_by_turns(lanes: Lanes) -> None:
+    texts = [lanes.sequence("a" * 300, 4), lanes.sequence("b" * 9, 4)]
+    for text in texts:
+        lanes.scheduler.submit(text)
+    lanes.rest()
+    reads = [one for one in lanes.log if one.startswith("read")]
+    first, second = (place for place, one in enumerate(reads) if one == "read 1")
+    assert second - first == 2
+    assert reads.count("read 0") == 38
+
+
+def test_texts_of_one_size_share_a_pass_and_free_rows_are_filled(lanes: Lanes) -> None:
+    texts = [lanes.sequence("hello", count) for count in (200, 8, 150, 30, 90, 12)]
+    for text in texts:
+        lanes.scheduler.submit(text)
+    lanes.rest()
+    assert "step 4" in lanes.log
+    assert lanes.log[-1] == "step 1"
+    for text in texts:
+        pieces = []
+        while (piece := text.next()) is not None:
+            pieces.append(piece)
+        assert "".join(pieces).startswith(tiny_decoders.written("hello", text.completion_tokens))
+
+
+def test_memory_is_given_back(tmp_path: Path) -> None:
+    size = 2 * tiny_decoders.LAYERS * tiny_decoders.HEADS * tiny_decoders.SIZE * 4
+    lanes = Lanes(tmp_path, max_bytes=2 * 256 * size)
+    for _ in range(20):
+        for _ in range(2):
+            lanes.scheduler.submit(lanes.sequence("hello", 4))
+        with pytest.raises(OverloadedError):
+            lanes.scheduler.submit(lanes.sequence("hello" * 60, 4))
+        lanes.rest()
+
+
+def test_what_the_process_has_no_memory_for_is_refused(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = lanes.sequence("a", 390)
+    lanes.scheduler.submit(running)
+    assert running.next() is not None
+    monkeypatch.setattr(scheduling.headroom, "left", lambda: 0)
+    monkeypatch.setattr(scheduling.headroom, "_SMALL_BYTES", 0)
+    with pytest.raises(OverloadedError):  # which ends
+        lanes.scheduler.submit(lanes.sequence("b", 8))
+    running.close()
+    lanes.rest()
+    with pytest.raises(InsufficientMemoryError):  # which does not
+        lanes.scheduler.submit(lanes.sequence("b", 8))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "capacity"),
+    [(1, 256), (256, 256), (257, 384), (385, 512), (513, 768), (769, 1024), (1025, 1500)],
+)
+def test_a_rows_memory_is_of_few_sizes(tokens: int, capacity: int) -> None:
+    assert scheduling._rounded(tokens, 1500) == capacity
