@@ -9,7 +9,7 @@ import pytest
 
 import tiny_decoders
 from tiny_decoders import write_decoder
-from zeropoint import load
+from zeropoint import headroom, load
 from zeropoint.errors import InsufficientMemoryError, OverloadedError
 from zeropoint.generation import scheduler as scheduling
 from zeropoint.generation.cache import SharedCache
@@ -47,7 +47,8 @@ class Lanes:
         folder = write_decoder(repository)
         model = load("tiny", models=str(repository), limits=Settings(cpus=1))
         assert isinstance(model.task, TextGeneration)
-        self.task, self.log = model.task, list[str]()
+        self.task: TextGeneration = model.task
+        self.log: list[str] = []
         layout = self.task.layout
         session = Session(folder / "model.onnx", 1)
 
@@ -56,7 +57,7 @@ class Lanes:
             cache.log = self.log
             return cache
 
-        self.scheduler = Scheduler(
+        self.scheduler: Scheduler = Scheduler(
             make, layout.token_bytes, tiny_decoders.CONTEXT, 8, max_batch, 1, max_bytes
         )
 
@@ -92,14 +93,13 @@ def test_between_two_parts_of_a_prompt_the_others_get_a_token(lanes: Lanes) -> N
 
 
 def test_prompts_are_read_by_turns(lanes: Lanes) -> None:
-    texts = [lanes.sequence("a" * 300, 4), lanes.sequence("b" * 9, 4)]
-    for text in texts:
-        lanes.scheduler.submit(text)
+    for letter in "ab":
+        lanes.scheduler.submit(lanes.sequence(letter * 304, 4))
     lanes.rest()
     reads = [one for one in lanes.log if one.startswith("read")]
-    first, second = (place for place, one in enumerate(reads) if one == "read 1")
-    assert second - first == 2
-    assert reads.count("read 0") == 38
+    assert reads.count("read 0") == reads.count("read 1") == 38
+    begun = reads.index("read 1")
+    assert reads[begun : begun + 40] == ["read 1", "read 0"] * 20
 
 
 def test_texts_of_one_size_share_a_pass_and_free_rows_are_filled(lanes: Lanes) -> None:
@@ -120,10 +120,13 @@ def test_memory_is_given_back(tmp_path: Path) -> None:
     size = 2 * tiny_decoders.LAYERS * tiny_decoders.HEADS * tiny_decoders.SIZE * 4
     lanes = Lanes(tmp_path, max_bytes=2 * 256 * size)
     for _ in range(20):
-        for _ in range(2):
-            lanes.scheduler.submit(lanes.sequence("hello", 4))
+        texts = [lanes.sequence("hello", 250) for _ in range(2)]
+        for text in texts:
+            lanes.scheduler.submit(text)
         with pytest.raises(OverloadedError):
-            lanes.scheduler.submit(lanes.sequence("hello" * 60, 4))
+            lanes.scheduler.submit(lanes.sequence("hello", 4))
+        for text in texts:
+            text.close()
         lanes.rest()
 
 
@@ -133,8 +136,8 @@ def test_what_the_process_has_no_memory_for_is_refused(
     running = lanes.sequence("a", 390)
     lanes.scheduler.submit(running)
     assert running.next() is not None
-    monkeypatch.setattr(scheduling.headroom, "left", lambda: 0)
-    monkeypatch.setattr(scheduling.headroom, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(headroom, "left", lambda: 0)
+    monkeypatch.setattr(headroom, "_SMALL_BYTES", 0)
     with pytest.raises(OverloadedError):  # which ends
         lanes.scheduler.submit(lanes.sequence("b", 8))
     running.close()
