@@ -10,6 +10,8 @@ locals {
       ZEROPOINT_EVENT_MAX_AGE_S = tostring(var.events.max_age_s)
       ZEROPOINT_RESULTS         = "gs://${local.results_bucket}"
     },
+    # A text ends where it is, with what was written: Cloud Run would cut its connection.
+    { ZEROPOINT_MAX_WRITING_S = tostring(var.service.timeout_s - 5) },
     var.service.env,
     {
       # A container may see its host's processors, not its share of them.

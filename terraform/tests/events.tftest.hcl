@@ -100,7 +100,7 @@ run "function_reads_one_bucket_and_writes_another" {
   }
 
   assert {
-    condition = { for env in google_cloud_run_v2_service.function.template[0].containers[0].env : env.name => env.value if startswith(env.name, "ZEROPOINT_") && !contains(["ZEROPOINT_CPUS", "ZEROPOINT_MAX_LOADED_BYTES", "ZEROPOINT_TIMEOUT_S"], env.name) } == {
+    condition = { for env in google_cloud_run_v2_service.function.template[0].containers[0].env : env.name => env.value if startswith(env.name, "ZEROPOINT_") && !contains(["ZEROPOINT_CPUS", "ZEROPOINT_MAX_LOADED_BYTES", "ZEROPOINT_MAX_WRITING_S", "ZEROPOINT_TIMEOUT_S"], env.name) } == {
       ZEROPOINT_BUCKETS         = "my-project-zeropoint-input"
       ZEROPOINT_EVENT_MAX_AGE_S = "3600"
       ZEROPOINT_RESULTS         = "gs://my-project-zeropoint-results"
