@@ -270,8 +270,9 @@ class Model:
         except msgspec.ValidationError as error:
             names = self.task.parameters.__struct_fields__
             said, _, path = str(error).partition(" - at `$.")
-            if path.rstrip("`") in names and said.startswith("Expected"):
-                raise InvalidError(f"parameters.{path.rstrip('`')}: {said}") from None
+            name = path.rstrip("`").partition("[")[0]
+            if name in names and said.startswith("Expected"):
+                raise InvalidError(f"parameters.{name}: {said}") from None
             raise InvalidError(
                 f"parameters: expected an object with no other keys than {', '.join(names)}"
             ) from None

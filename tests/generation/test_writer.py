@@ -144,6 +144,8 @@ def test_the_default_number_of_tokens_is_the_manifests(writer: Writer) -> None:
         ("a", {"temperature": 3}, "parameters.temperature"),
         ("a", {"top_p": 0}, "parameters.top_p"),
         ("a", {"stop": ""}, "parameters.stop"),
+        ("a", {"stop": ["b", ""]}, "parameters.stop"),
+        ("a", {"stop": ["b"] * 17}, "parameters.stop"),
         ("a", {"max_tokens": 0}, "parameters.max_tokens"),
         ("a", {"colour": 0}, "no other keys"),
     ],

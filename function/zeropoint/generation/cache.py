@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeropoint.generation.layout import Layout, Scores, Tokens
-from zeropoint.tensors import TensorSpec
+from zeropoint.tensors import Tensors, TensorSpec
 
 if TYPE_CHECKING:
     from zeropoint.session import Binding, Session, Value
@@ -77,14 +77,11 @@ class SharedCache:
         self._layout = layout
         self._capacity = capacity
         self._arrays: list[NDArray[Any]] = []
-        # Of the last step, as the next one mostly is of the same rows.
-        self._shapes: list[tuple[int, ...]] = []
-        self._feed: dict[str, NDArray[Any]] = {}
-        self._binding: Binding | None = None
+        self._last: _Pass | None = None  # the last step, as the next one mostly is of the same rows
 
     def hold(self, rows: int, pasts: Sequence[int]) -> None:
         """Takes memory for more rows; see `Cache.hold`."""
-        self._binding = None
+        self._last = None
         held = self._arrays
         self._arrays = []
         for number, spec in enumerate(self._layout.past):
@@ -102,29 +99,59 @@ class SharedCache:
     def read(self, row: int, tokens: Tokens, past: int, asked: Tokens = _NONE) -> Scores:
         """Reads tokens of one row; see `Cache.read`."""
         feed = self._layout.feed(tokens[None], np.array([past]), asked)
-        binding = self._bound(feed, slice(row, row + 1))
-        logits = binding.run()[self._layout.table.logits].array()
-        found: Scores = self._layout.scores(logits, asked)[0]
+        found: Scores = self._layout.scores(self._pass(feed, row, asked).run(), asked)[0]
         return found
 
     def step(self, tokens: Sequence[int], pasts: Sequence[int]) -> Scores:
         """Reads a token of each of the first rows; see `Cache.step`."""
         asked = np.zeros(1, np.int64)
         feed = self._layout.feed(np.array(tokens)[:, None], np.array(pasts), asked)
-        shapes = [array.shape for array in feed.values()]
-        if self._binding is None or shapes != self._shapes:
-            self._binding = self._bound(feed, slice(0, len(tokens)))
-            self._shapes, self._feed = shapes, feed
+        if self._last is None or not self._last.takes(feed):
+            self._last = self._pass(feed, 0, asked)
+        return self._layout.scores(self._last.run(), asked)[:, 0]
+
+    def _pass(self, feed: Tensors, first: int, asked: Tokens) -> "_Pass":
+        """Returns a pass over rows, from the ``first`` on as many as are fed."""
+        layout = self._layout
+        rows, length = feed[layout.table.input_ids].shape
+        arrays = [array[first : first + rows] for array in self._arrays]
+        past = dict(zip((spec.name for spec in layout.past), arrays, strict=True))
+        present = dict(zip(layout.present, arrays, strict=True))
+        name, logits = layout.table.logits, layout.logits(rows, length, asked)
+        binding = self._session.bind({**feed, **past}, {**present, name: logits})
+        return _Pass(binding, feed, name, logits)
+
+
+class _Pass:
+    """A pass whose arrays are bound, to be run as often as they are filled anew.
+
+    Args:
+        binding: Of the arrays.
+        feed: Those of its inputs that change.
+        name: Of the logits.
+        logits: Where they are written to; None: each run gives new ones.
+    """
+
+    def __init__(
+        self, binding: "Binding", feed: Tensors, name: str, logits: NDArray[Any] | None
+    ) -> None:
+        self._binding = binding
+        self._feed = feed
+        self._name = name
+        self._logits = logits
+
+    def takes(self, feed: Tensors) -> bool:
+        """Fills the arrays anew; tells whether they have the right shapes."""
+        if any(array.shape != self._feed[name].shape for name, array in feed.items()):
+            return False
         for name, array in feed.items():
             self._feed[name][...] = array
-        logits = self._binding.run()[self._layout.table.logits].array()
-        return self._layout.scores(logits, asked)[:, 0]
+        return True
 
-    def _bound(self, feed: dict[str, NDArray[Any]], rows: slice) -> "Binding":
-        arrays = [array[rows] for array in self._arrays]
-        past = dict(zip((spec.name for spec in self._layout.past), arrays, strict=True))
-        present = dict(zip(self._layout.present, arrays, strict=True))
-        return self._session.bind({**feed, **past}, {self._layout.table.logits: None, **present})
+    def run(self) -> NDArray[Any]:
+        """Returns the logits, which the next run writes over."""
+        values = self._binding.run()
+        return values[self._name].array() if self._logits is None else self._logits
 
 
 class AppendedCache:

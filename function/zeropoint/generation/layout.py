@@ -45,7 +45,7 @@ class Layout(NamedTuple):
     past: list[TensorSpec]  # of shape (rows, heads, tokens, size)
     present: list[str]  # as many
     others: dict[str, TensorSpec]  # the other inputs, by name
-    vocabulary: int | None  # tokens that there are; None: the graph does not say
+    scored: TensorSpec  # the output of the logits, of shape (rows, asked or all, vocabulary)
 
     @property
     def token_bytes(self) -> int:
@@ -75,6 +75,14 @@ class Layout(NamedTuple):
         return {
             name: np.array(made[name], spec.dtype, order="C") for name, spec in self.others.items()
         }
+
+    def logits(self, rows: int, length: int, asked: Tokens) -> NDArray[Any] | None:
+        """Returns an array for a pass's logits; None: the graph does not say how many there are."""
+        vocabulary = self.scored.shape[-1]
+        if vocabulary is None:
+            return None
+        count = len(asked) if self.table.positions in self.others else length
+        return np.empty((rows, count, vocabulary), self.scored.dtype)
 
     def scores(self, logits: NDArray[Any], asked: Tokens) -> Scores:
         """Returns a pass's scores, float32 of shape (rows, asked, vocabulary)."""
@@ -125,4 +133,4 @@ def layout(
                 f"{place}: expected a cache of shape (rows, heads, tokens, size) with numbers of"
                 f" heads and size, got {spec}"
             )
-    return Layout(table, past, present, named, known[table.logits].shape[-1])
+    return Layout(table, past, present, named, known[table.logits])
