@@ -17,7 +17,7 @@ from zeropoint.keys import Key
 
 KEY = "the-key-that-nobody-else-has"
 HEALTH = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/health")
-PAGE = ("/page/style.css", "/page/script.js")  # the same for everybody
+PAGE = ("/page/style.css", "/page/script.js", "/page/chat.js")  # the same for everybody
 OPEN = (*HEALTH, *PAGE)
 EVENTS = (*FRAMEWORK[:4], "on_event", *FRAMEWORK[5:], "--signature-type", "cloudevent")
 MESSAGE = "expected the function's key, as Authorization: Bearer … or X-API-Key: …"
@@ -52,6 +52,7 @@ def test_every_route_but_those_of_health_asks_for_it(keyed: Server) -> None:
     found = routes(keyed)
     assert len(found) > 20
     unknown = [("GET", "/nope"), ("PUT", "/predict"), ("POST", "/v2/nope"), ("GET", "//livez/x")]
+    unknown += [("GET", "/v1/nope"), ("POST", "/v1/models")]
     for method, path in (*found, *unknown):
         response = requests.request(method, keyed.url + path, data=b"{", timeout=10)
         if path in OPEN:
@@ -61,6 +62,9 @@ def test_every_route_but_those_of_health_asks_for_it(keyed: Server) -> None:
         assert response.headers["WWW-Authenticate"] == "Bearer"
         if path.startswith("/v2"):
             assert response.json() == {"error": MESSAGE}
+        elif path.startswith("/v1/") and path != "/v1/predict":
+            told = {"message": MESSAGE, "type": "authentication_error", "param": None}
+            assert response.json() == {"error": {**told, "code": "unauthorized"}}
         elif path == "/bigquery":
             assert response.json() == {"errorMessage": f"unauthorized: {MESSAGE}"}
         else:

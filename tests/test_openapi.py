@@ -19,7 +19,9 @@ from schemathesis.schemas import BaseSchema
 
 from servers import ROOT, Server
 from test_app import MARK
+from tiny_decoders import write_decoder
 from tiny_models import picture, write_colour_model, write_identity_model
+from tiny_texts import write_embedding_model
 from zeropoint import app, handlers, openapi
 from zeropoint.protocols import native
 from zeropoint.route import Route
@@ -33,10 +35,12 @@ NO_ROUTES = (("GET", "/nope"), ("PUT", "/predict"), ("FOO", "/"), ("GET", "/favi
 
 @pytest.fixture(scope="module")
 def mixed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of models of three tasks, with all routes that settings can add."""
+    """A server of models of five tasks, with all routes that settings can add."""
     repository = tmp_path_factory.mktemp("repository")
     write_colour_model(repository)
     write_identity_model(repository, "FLOAT")
+    write_decoder(repository)
+    write_embedding_model(repository)
     shutil.copytree(ROOT / "model_artifacts" / "phishing", repository / "phishing")
     settings = {"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "colour"}
     vertex = {"AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/v1/predict"}
@@ -97,7 +101,7 @@ def test_every_route_is_in_it(described: BaseSchema, any_server: Server) -> None
         for path, operations in described.raw_schema["paths"].items()
         for method in operations
     }
-    listed = requests.get(any_server.url + "/", timeout=10).json()["routes"]
+    listed = routes_of(any_server)
     assert documented == {re.sub("<(.*?)>", r"{\1}", route) for route in listed}
     assert {f"{route.method} {route.path}" for route in app.ROUTES} <= set(listed)
 
@@ -106,6 +110,12 @@ def test_operations_have_an_id_of_their_own_and_a_summary(described: BaseSchema)
     operations = [one for path in described.raw_schema["paths"].values() for one in path.values()]
     assert len({one["operationId"] for one in operations}) == len(operations)
     assert all(one["summary"] for one in operations)
+
+
+def routes_of(server: Server) -> list[str]:
+    """Returns the routes that a server lists."""
+    found: list[str] = requests.get(server.url + "/", timeout=10).json()["routes"]
+    return found
 
 
 def examples(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -136,6 +146,8 @@ def test_every_example_is_answered_as_documented(described: BaseSchema, any_serv
     for path in ("/", "/predict", "/predict/{model}"):
         assert {(path, "application/json"), (path, "image/png")} <= sent
     assert ("/bigquery", "application/json") in sent
+    asked = {path for path, _ in sent if path.startswith("/v1/")} - {"/v1/predict"}
+    assert len(asked) == (3 if "POST /v1/predict" in routes_of(any_server) else 0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from zeropoint import (
     callers,
     handlers,
     handlers_events,
+    handlers_openai,
     handlers_v2,
     logs,
     one_url,
@@ -27,7 +28,16 @@ from zeropoint.errors import (
 )
 from zeropoint.keys import Key
 from zeropoint.logs import log
-from zeropoint.protocols import Body, Protocol, bigquery, native, open_inference
+from zeropoint.protocols import (
+    Body,
+    Protocol,
+    bigquery,
+    native,
+    open_inference,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+)
 from zeropoint.route import Route, Routes, gives
 from zeropoint.serving import Serving
 from zeropoint.settings import Settings
@@ -53,6 +63,7 @@ class App:
         routes = table(serving.settings)
         self._by_path = {route.path: route for route in routes if route.method == "POST"}
         self._match = Routes(routes).match
+        self._protocols = {route.path.rstrip("/"): route.protocol for route in routes}
         api_key = serving.settings.api_key
         self._key = Key(api_key) if api_key else None
         closed = {route.path for route in routes if not route.is_open}
@@ -102,7 +113,8 @@ class App:
                 route = self._by_path[one_url.path_of(request, self._serving.settings)]
             response = route.handler(self._serving, request, route.protocol, **arguments)
         except Exception as error:
-            response = self.refuse(error, route.protocol if route else shape_of(request.path))
+            protocol = route.protocol if route else self.shape_of(request.path)
+            response = self.refuse(error, protocol)
         finally:
             request.close()
         self._metrics.ended(route.path if route else "none", response.status)
@@ -164,6 +176,13 @@ class App:
         except ZeropointError:
             pass
         return None
+
+    def shape_of(self, path: str) -> Protocol:
+        """Returns the protocol in whose shape a path is refused that met no route.
+
+        Vertex AI's routes, which the settings name, may begin as others do.
+        """
+        return self._protocols.get(path.rstrip("/")) or shape_of(path)
 
     def refuse(self, error: Exception, protocol: Protocol = native) -> Response:
         """Makes any error an answer: the one place where errors become HTTP.
@@ -243,11 +262,17 @@ ROUTES = (
     Route("GET", _V2_VERSION, handlers_v2.describe, open_inference),
     Route("GET", f"{_V2_VERSION}/ready", handlers_v2.ready, open_inference),
     Route("POST", f"{_V2_VERSION}/infer", handlers_v2.infer, open_inference),
+    Route("POST", "/v1/chat/completions", handlers_openai.chat, openai_chat),
+    Route("POST", "/v1/completions", handlers_openai.complete, openai_completions),
+    Route("POST", "/v1/embeddings", handlers_openai.embed, openai_embeddings),
+    Route("GET", "/v1/models", handlers_openai.models, openai_chat),
+    Route("GET", "/v1/models/<model>", handlers_openai.describe, openai_chat),
 )
 
 PAGE = (
     Route("GET", "/page/style.css", page.style, is_open=True),
     Route("GET", "/page/script.js", page.script, is_open=True),
+    Route("GET", "/page/chat.js", page.chat, is_open=True),
 )
 
 # The first part of a path: whose shape a refusal has where no route of it was met.

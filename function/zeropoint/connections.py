@@ -14,7 +14,6 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import InternalServerError, RequestEntityTooLarge
 
-from zeropoint.app import shape_of
 from zeropoint.chunks import Chunks
 from zeropoint.errors import (
     BodyTooLargeError,
@@ -182,7 +181,7 @@ class Refusal(_AtOnce, ErrorTask):  # type: ignore[misc]
         if response is None:
             path: Any = getattr(self.request, "path", "")
             error = _own(self.request.error, server.max_body_bytes)
-            response = server.app.refuse(error, shape_of(path))
+            response = server.app.refuse(error, server.app.shape_of(path))
             self.set_close_on_finish()
             self.channel.lingers = True
         self.content_length = len(response.body)

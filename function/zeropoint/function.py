@@ -11,7 +11,7 @@ import math
 import os
 from typing import TYPE_CHECKING
 
-from zeropoint.app import App, shape_of
+from zeropoint.app import App
 from zeropoint.errors import (
     MalformedError,
     MethodNotAllowedError,
@@ -37,7 +37,7 @@ def _adopt() -> None:
 
     def refuse(error: Exception) -> "werkzeug.Response":
         own = _own(error) if isinstance(error, HTTPException) else error
-        return _framework(app.refuse(own, shape_of(flask.request.path)))
+        return _framework(app.refuse(own, app.shape_of(flask.request.path)))
 
     if flask.has_app_context():
         for kind in (HTTPException, 500):

@@ -14,6 +14,7 @@ ANSWERING = (
     "/v2/models/colour/infer",
     "/v2/models/colour/versions/1/infer",
 )
+CHAT = "/v1/chat/completions"  # for the three that are written alike
 TAKING = (*ANSWERING, "/events", "/pubsub")
 
 
@@ -31,6 +32,8 @@ def document_of(path: str, instance: object) -> bytes:
     """Returns a document with one instance, as a path takes it."""
     if path == "/bigquery":
         return json.dumps({"calls": [[instance]]}).encode()
+    if path == CHAT:
+        return json.dumps({"messages": [{"role": "user", "content": instance}]}).encode()
     if path.startswith("/v2"):
         entry = {"name": "input", "datatype": "FP32", "shape": [1, 1], "data": [instance]}
         return json.dumps({"inputs": [entry]}).encode()

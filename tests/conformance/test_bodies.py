@@ -10,14 +10,14 @@ from collections.abc import Callable
 import pytest
 
 from conformance.resources import MIB, Growth
-from conformance.routes import ANSWERING, TAKING, document_of
+from conformance.routes import ANSWERING, CHAT, TAKING, document_of
 from conformance.wire import JSON, MARK, PHOTO, SMALL_BYTES, call, connected, received, refused
 from servers import Server
 
 EMPTY = b'{"instances":[]}'
 
 
-@pytest.mark.parametrize("path", TAKING)
+@pytest.mark.parametrize("path", [*TAKING, CHAT])
 def test_22_a_length_over_the_limit_is_413_before_the_body_comes(
     small_server: Server, path: str
 ) -> None:
@@ -154,7 +154,7 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("path", TAKING)
+@pytest.mark.parametrize("path", [*TAKING, CHAT])
 def test_30_an_encoding_that_is_not_decoded_is_415(server: Server, path: str) -> None:
     for encoding, encode in ENCODINGS.items():
         headers = {**JSON, "content-encoding": encoding}

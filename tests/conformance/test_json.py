@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from conformance.routes import CHAT
 from conformance.wire import JSON, call, refused
 from servers import Server
 
 V2 = "/v2/models/float/infer"
-PATHS = ("/", "/predict", "/v1/predict", "/bigquery", V2)
-KEYS = {"/bigquery": "calls", V2: "inputs"}
+PATHS = ("/", "/predict", "/v1/predict", "/bigquery", V2, CHAT)
+KEYS = {"/bigquery": "calls", V2: "inputs", CHAT: "messages"}
 
 # What RFC 8259 does not allow, alone and inside a document.
 NOT_JSON = (

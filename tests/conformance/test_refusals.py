@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.broken_build import write_broken_build
-from conformance.routes import ANSWERING, TAKING, document_of, listed
+from conformance.routes import ANSWERING, CHAT, TAKING, document_of, listed
 from conformance.wire import JSON, MARK, Answer, call, connected, received, refused
 from servers import Server
 from slow_server import Slow, ask, wait_for_queue
@@ -16,7 +16,7 @@ from tiny_models import picture, write_colour_model
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "FOO")
 
 
-@pytest.mark.parametrize("path", ANSWERING)
+@pytest.mark.parametrize("path", [*ANSWERING, CHAT])
 def test_14_what_cannot_be_parsed_is_400(server: Server, path: str) -> None:
     for body in (b"{" + MARK.encode(), b"", b"\xff", b"[" * 1000):
         refused(call(server, "POST", path, body, JSON), path, 400)
@@ -34,6 +34,9 @@ def test_14_what_cannot_be_parsed_is_400(server: Server, path: str) -> None:
         ("POST", f"/v2/models/{MARK}/infer"),
         ("POST", f"/v2/models/colour/versions/{MARK}/infer"),
         ("POST", f"/bigquery/{MARK}"),
+        ("GET", f"/v1/{MARK}"),
+        ("GET", f"/v1/models/{MARK}"),
+        ("GET", "/v1/models/colour"),  # which is for other routes
     ],
 )
 def test_14_what_is_not_there_is_404(server: Server, method: str, path: str) -> None:
@@ -41,7 +44,7 @@ def test_14_what_is_not_there_is_404(server: Server, method: str, path: str) -> 
     refused(call(server, method, path, body, JSON if body else {}), path, 404)
 
 
-@pytest.mark.parametrize("path", TAKING)
+@pytest.mark.parametrize("path", [*TAKING, CHAT])
 def test_14_what_is_too_large_is_413(small_server: Server, path: str) -> None:
     for length in (150_000, 10**9, 10**15):  # refused by us; by the server; absurd
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -56,7 +59,7 @@ def test_14_what_is_too_large_is_413(small_server: Server, path: str) -> None:
         assert "at most 100000 bytes" in refused(answer, path, 413)
 
 
-@pytest.mark.parametrize("path", ANSWERING)
+@pytest.mark.parametrize("path", [*ANSWERING, CHAT])
 def test_14_what_is_not_taken_is_415(server: Server, path: str) -> None:
     refused(call(server, "POST", path, MARK.encode(), {"content-type": "text/html"}), path, 415)
 
@@ -181,7 +184,7 @@ def held(answer: Answer) -> str:
     return f"{[*answer.headers.items()]} {answer.body.decode('utf-8', 'replace')}".lower()
 
 
-@pytest.mark.parametrize("path", [*TAKING, "/nope", "/v2/nope", "/models/nope"])
+@pytest.mark.parametrize("path", [*TAKING, CHAT, "/nope", "/v2/nope", "/models/nope"])
 def test_19_nothing_of_the_request_is_in_an_error(server: Server, path: str) -> None:
     errors = 0
     for place in PLACES.values():

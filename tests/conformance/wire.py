@@ -92,6 +92,10 @@ def refused(answer: Answer, path: str, status: int | None = None) -> str:
     if path.startswith("/v2"):
         assert body.keys() == {"error"}, told
         message = body["error"]
+    elif path.startswith("/v1/") and path != "/v1/predict":  # which is Vertex AI's here
+        assert body.keys() == {"error"}, told
+        assert body["error"].keys() == {"message", "type", "param", "code"}, told
+        message = body["error"]["message"]
     elif path.startswith("/bigquery"):
         assert body.keys() == {"errorMessage"}, told
         message = body["errorMessage"]

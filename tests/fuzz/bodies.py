@@ -84,6 +84,29 @@ INFERENCE = documents(
         "outputs": lists(documents({"name": one_of(b'"y"', b'"predictions"')})),
     }
 )
+_SAID = documents(
+    {
+        "role": one_of(b'"user"', b'"system"', b'"tool"'),
+        "content": one_of(b'"a"', b'[{"type":"text","text":"a"}]', b'[{"type":"image_url"}]'),
+    }
+)
+OPENAI = documents(
+    {
+        "messages": lists(_SAID),
+        "prompt": one_of(b'"a"', b'["a","b"]', b"[1,2]", b"[]"),
+        "input": one_of(b'"a"', b'["a","b"]', b"[[1]]"),
+        "model": one_of(b'"tiny"', b'"judge"', b'"../tiny"', b"null"),
+        "max_tokens": one_of(b"1", b"0", b"-1", b"9" * 30),
+        "temperature": one_of(b"1", b"1e308", b"true"),
+        "stop": one_of(b'"a"', b'["b",""]', b"[]"),
+        "seed": one_of(b"1", b"9223372036854775808"),
+        "n": one_of(b"1", b"2", b"1.0", b"true"),
+        "tools": one_of(b"[]", b"[{}]", b"{}"),
+        "stream": one_of(b"true", b"false"),
+        "stream_options": documents({"include_usage": one_of(b"true", b"1")}),
+        "encoding_format": one_of(b'"base64"', b'"float"', b'"a"'),
+    }
+)
 STRUCTURED = documents({**_EVENT, "data": json_texts() | _OBJECT | _MESSAGE | NATIVE})
 PUBSUB = documents({"message": _MESSAGE, "subscription": one_of(b'"projects/p/subscriptions/s"')})
 FORM = damaged(
@@ -101,7 +124,7 @@ PHOTO = damaged([_PHOTO, picture("blue", format="JPEG"), picture("green", format
 BINARY = damaged([struct.pack("<I", 4) + b"good", struct.pack("<2f", 1, 2), bytes(8)])
 # What is sent under which content type; any of them may come under any other's.
 BODIES: dict[str, st.SearchStrategy[bytes]] = {
-    "application/json": NATIVE | BIGQUERY | INFERENCE | PUBSUB | json_texts(),
+    "application/json": NATIVE | BIGQUERY | INFERENCE | OPENAI | PUBSUB | json_texts(),
     "application/cloudevents+json": STRUCTURED,
     "multipart/form-data; boundary=b": FORM,
     "text/csv": CSV,

@@ -15,7 +15,16 @@ from fuzz.budget import tries
 from fuzz.damage import check_words, damaged, json_texts
 from zeropoint.errors import ClientError
 from zeropoint.events import Event, cloudevent, payload, pubsub
-from zeropoint.protocols import bigquery, csv_rows, native, open_inference, strict_json
+from zeropoint.protocols import (
+    bigquery,
+    csv_rows,
+    native,
+    open_inference,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    strict_json,
+)
 from zeropoint.settings import Settings
 from zeropoint.wsgi import Request
 
@@ -47,7 +56,9 @@ def request(body: bytes, media_type: str, query: str = "", length: str = "") -> 
 
 
 @pytest.mark.parametrize(
-    "protocol", [native, bigquery, open_inference], ids=lambda one: one.__name__
+    "protocol",
+    [native, bigquery, open_inference, openai_chat, openai_completions, openai_embeddings],
+    ids=lambda one: one.__name__,
 )
 @tries(150)
 @given(bodies.SENT, QUERIES, LENGTHS)

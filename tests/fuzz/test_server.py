@@ -15,6 +15,7 @@ from fuzz import bodies
 from fuzz.budget import tries
 from fuzz.damage import HEADER_TEXT, damaged
 from servers import Server
+from tiny_decoders import write_decoder
 from tiny_models import picture, write_colour_model, write_identity_model
 from tiny_tables import weighed_graph, write_table_model
 from tiny_texts import write_judge_model
@@ -23,6 +24,7 @@ PATHS = (
     *("/", "/predict", "/predict/colour", "/predict/table", "/predict/float", "/predict/string"),
     *("/predict/judge", "/predict/int64", "/bigquery", "/events", "/pubsub", "/models/table"),
     *("/v2/models/float/infer", "/v2/models/colour/infer", "/v2/models/string/versions/1/infer"),
+    *("/v1/chat/completions", "/v1/completions", "/v1/embeddings"),
 )
 QUERIES = ("", "?top_k=1", "?threshold=0.5", "?top_k=" + "9" * 5000, "?a=" + "[" * 3000, "?%ff=%00")
 OTHER_HEADERS = ("traceparent", "x-request-id", "x-cloud-trace-context", "content-encoding")
@@ -50,6 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = tmp_path_factory.mktemp("repository")
     write_colour_model(repository)
     write_judge_model(repository)
+    write_decoder(repository)
     for dtype in ("FLOAT", "STRING", "INT64"):
         write_identity_model(repository, dtype)
     features = [{"name": name, "type": "number", "default": 0} for name in "ab"]
@@ -88,6 +91,8 @@ def check(path: str, status: int, body: bytes) -> None:
     if path.startswith("/v2"):
         assert told.keys() == {"error"}
         assert isinstance(told["error"], str)
+    elif path.startswith("/v1"):
+        assert told["error"].keys() == {"message", "type", "param", "code"}
     elif path.startswith("/bigquery"):
         assert told.keys() == {"errorMessage"}
     elif "errorMessage" not in told:  # what was sent to / may be BigQuery's

@@ -9,6 +9,7 @@ import pytest
 
 from page.browser import Tab, chromium
 from servers import ROOT, Server
+from tiny_decoders import write_decoder
 from tiny_detectors import red_graph, write_detector
 from tiny_models import write_identity_model
 from tiny_tables import weighed_graph, write_table_model
@@ -56,6 +57,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_judge_model(folder)
     write_embedding_model(folder)
     write_identity_model(folder, "FLOAT")
+    manifest = write_decoder(folder, name="letters") / "model.toml"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if "chat_template" not in line))
     row = {"rooms": 3, "area_of_the_garden": 10.5, "heating": "heat pump", "cellar": True}
     write_table_model(
         folder,

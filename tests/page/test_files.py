@@ -1,5 +1,6 @@
 """The page's files over HTTP: who gets them, with which headers, and how large they are."""
 
+import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,14 @@ from tiny_models import write_colour_model
 from tiny_tables import weighed_graph, write_table_model
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-FILES = {"/page/style.css": "text/css", "/page/script.js": "text/javascript"}
+FILES = {
+    "/page/style.css": "text/css",
+    "/page/script.js": "text/javascript",
+    "/page/chat.js": "text/javascript",
+}
 KEY = "the-key-that-nobody-else-has"
-MOST_BYTES = 60_000
+MOST_BYTES = 80_000
+MOST_PACKED_BYTES = 30_000
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -56,7 +62,7 @@ def test_a_browser_gets_the_page_and_a_program_json(
 ) -> None:
     response = requests.get(colour_server.url, headers={"Accept": accept}, timeout=10)
     assert response.status_code == 200
-    assert response.headers["Vary"] == "Accept"
+    assert response.headers["Vary"] == "Accept, Accept-Encoding" if is_page else "Accept"
     media_type = "text/html; charset=utf-8" if is_page else "application/json"
     assert response.headers["Content-Type"] == media_type
     if not is_page:
@@ -65,7 +71,7 @@ def test_a_browser_gets_the_page_and_a_program_json(
 
 def test_every_file_is_guarded_and_known_again(colour_server: Server) -> None:
     for path, media_type in {"/": "text/html", **FILES}.items():
-        response = requests.get(colour_server.url + path, headers=HTML, timeout=10)
+        response = requests.get(colour_server.url + path, headers=HTML, timeout=10, stream=True)
         assert response.headers["Content-Type"] == f"{media_type}; charset=utf-8"
         told = response.headers["Content-Security-Policy"].split(";")
         assert dict(one.strip().split(" ", 1) for one in told) == POLICY
@@ -78,16 +84,63 @@ def test_every_file_is_guarded_and_known_again(colour_server: Server) -> None:
         assert again.headers["ETag"] == response.headers["ETag"]
         head = requests.head(colour_server.url + path, headers=HTML, timeout=10)
         assert (head.status_code, head.content) == (200, b"")
-        assert head.headers["Content-Length"] == str(len(response.content))
+        assert head.headers["Content-Length"] == str(len(response.raw.read()))
 
 
 def test_the_page_is_small_and_asks_for_nothing_else(colour_server: Server) -> None:
     html = requests.get(colour_server.url, headers=HTML, timeout=10).text
     named = re.findall(r'(?:src|href)="([^"#]+)"', html)
-    assert {f"/{one}" for one in named if not one.startswith("data:")} == {*FILES, "/openapi.json"}
-    files = [requests.get(colour_server.url + path, timeout=10).content for path in FILES]
-    assert sum(map(len, [html.encode(), *files])) < MOST_BYTES
+    wanted = {"/page/chat.js", *(f"/{one}" for one in named if not one.startswith("data:"))}
+    assert wanted == {*FILES, "/openapi.json"}
+    sizes = [packed_and_whole(colour_server.url + path) for path in ("/", *FILES)]
+    assert sum(packed for packed, _ in sizes) < MOST_PACKED_BYTES
+    assert sum(whole for _, whole in sizes) < MOST_BYTES
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! type=\"module\" src=)", html)
+
+
+def packed_and_whole(url: str) -> tuple[int, int]:
+    """Returns the bytes of a file as a browser gets it, and what it makes of them."""
+    response = requests.get(url, headers=HTML, timeout=10, stream=True)
+    assert response.headers["Content-Encoding"] == "gzip"
+    packed = response.raw.read()
+    assert response.headers["Content-Length"] == str(len(packed))
+    return len(packed), len(gzip.decompress(packed))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, GZIP; q=0.1", True),
+        ("gzip;q=0, *", False),
+        ("gzip; q=0.000", False),
+        ("identity", False),
+        ("not-gzip", False),
+        ("", False),
+    ],
+)
+def test_it_is_packed_for_who_takes_that(
+    colour_server: Server, accepted: str, is_packed: bool
+) -> None:
+    whole = requests.get(
+        colour_server.url + "/page/script.js", headers={"Accept-Encoding": "identity"}, timeout=10
+    )
+    wanted = {"Accept-Encoding": accepted}
+    for path in FILES:
+        response = requests.get(colour_server.url + path, headers=wanted, timeout=10)
+        assert response.headers["Vary"] == "Accept-Encoding"
+        assert response.headers.get("Content-Encoding") == ("gzip" if is_packed else None)
+        tag = response.headers["ETag"]
+        if path == "/page/script.js":
+            assert response.content == whole.content
+            assert (tag == whole.headers["ETag"]) is not is_packed
+        known = {**wanted, "If-None-Match": tag}
+        again = requests.get(colour_server.url + path, headers=known, timeout=10)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["Vary"] == "Accept-Encoding"
+        # What is kept in the one form is not taken for the other.
+        other = {**known, "Accept-Encoding": "identity" if is_packed else "gzip"}
+        assert requests.get(colour_server.url + path, headers=other, timeout=10).status_code == 200
 
 
 def test_it_can_be_turned_off(colour_repository: Path) -> None:

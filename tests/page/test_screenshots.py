@@ -117,3 +117,17 @@ def test_the_main_states(tab: Tabs, built_repository: Path, tmp_path: Path) -> N
         page.set_input_files("#file", CAT)
         page.locator("[data-code]").first.wait_for()
         keep(page, "phone", ".bars", full_page=False)
+
+
+def test_a_conversation(tab: Tabs, built_repository: Path) -> None:
+    settings = {"ZEROPOINT_MODELS": str(built_repository)}
+    with Server(settings, port=8080) as server:
+        one = tab(server, viewport={"width": 1180, "height": 820})
+        page = one.open("smollm2-135m-instruct")
+        page.click("#example")
+        page.locator("[data-code]").first.wait_for()
+        page.fill("#message", "What can I see there?")
+        page.press("#message", "Enter")
+        page.locator(".wait").wait_for()
+        page.locator("[data-code]").first.wait_for()
+        keep(page, "chat", "#work > .card")

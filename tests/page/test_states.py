@@ -158,9 +158,12 @@ def test_an_empty_repository_says_so(tab: Tabs, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", range(len(LANGUAGES)), ids=LANGUAGES)
 def test_there_are_words_for_every_refusal(tab: Tabs, models: Server, place: int) -> None:
     page = tab(models).open("shuttle")
+    # Of which some come with what a conversation needs.
+    page.evaluate("import('./page/chat.js')")
     problems = page.evaluate("import('./page/script.js').then((script) => script.PROBLEMS)")
     codes = {one.code for one in told()} - OTHERS
     assert codes <= problems.keys()
     assert all(len(words[place]) == 2 and all(words[place]) for words in problems.values())
     texts = page.evaluate("import('./page/script.js').then((script) => script.TEXTS)")
     assert all(len(pair) == len(LANGUAGES) and all(pair) for pair in texts.values())
+    assert {"ask", "chat.ask"} <= texts.keys()

@@ -1,7 +1,7 @@
 // The page, made of what /models and /openapi.json tell. It asks this server only, and what
 // others wrote gets into it as text, never as HTML.
 
-const BASE = new URL("../", import.meta.url);
+export const BASE = new URL("../", import.meta.url);
 const SLOW_MS = 1500;
 const MOST_TEXTS = 6;
 const KEY = "zeropoint-key";
@@ -28,6 +28,7 @@ export const TEXTS = {
   "task.tabular-regression": ["estimates numbers", "schätzt Zahlen"],
   "task.text-classification": ["tells the kind of a text", "nennt die Art eines Textes"],
   "task.text-embedding": ["compares texts by meaning", "vergleicht Texte nach Bedeutung"],
+  "task.text-generation": ["writes, and answers", "schreibt und antwortet"],
   "task.tensor": ["tensors in and out", "Tensoren hinein und heraus"],
   ask: ["Your input", "Deine Eingabe"],
   send: ["Ask", "Fragen"],
@@ -166,7 +167,7 @@ Object.assign(PROBLEMS, {
   cancelled: PROBLEMS.overloaded,
 });
 
-const $ = (id) => document.getElementById(id);
+export const $ = (id) => document.getElementById(id);
 
 // ---- Language: what is on the page knows how its text is made, and is told anew.
 
@@ -176,8 +177,8 @@ const said = new Map();
 
 const filled = (text, values) => text.replace(/\{(\d)\}/g, (_, place) => values[place]);
 const own = (pair) => pair[LANGUAGES.indexOf(language)];
-const t = (key, ...values) => filled(own(TEXTS[key]), values);
-const w = (key, ...values) => () => t(key, ...values);
+export const t = (key, ...values) => filled(own(TEXTS[key]), values);
+export const w = (key, ...values) => () => t(key, ...values);
 
 /** Sets what `make` gives as a node's text, now and whenever the language changes. */
 function say(node, make, put = (text) => { node.textContent = text; }) {
@@ -206,7 +207,7 @@ function speak(to) {
 
 const format = (value, options) =>
   value === null ? "?" : new Intl.NumberFormat(language, options).format(value);
-const number = (value, digits) => format(value, { maximumSignificantDigits: digits });
+export const number = (value, digits) => format(value, { maximumSignificantDigits: digits });
 const percent = (value) => format(value, { style: "percent", maximumFractionDigits: 1 });
 const fixed = (value) => format(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const ms = (value) => format(value, { maximumFractionDigits: value < 10 ? 2 : 0 });
@@ -214,7 +215,7 @@ const ms = (value) => format(value, { maximumFractionDigits: value < 10 ? 2 : 0 
 // ---- Small builders.
 
 /** Returns an element; a function among its contents makes a text in the language. */
-function make(tag, attributes = {}, ...contents) {
+export function make(tag, attributes = {}, ...contents) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") {
@@ -240,29 +241,40 @@ function bar(to, from = 0) {
 
 // ---- The server.
 
-let key = sessionStorage.getItem(KEY) ?? "";
+export let key = sessionStorage.getItem(KEY) ?? "";
 
 /** What went wrong; its code is one of PROBLEMS. */
-class Problem {
+export class Problem {
   constructor(code, message = "", status = 0, after = "") {
     Object.assign(this, { code, message, status, after });
   }
 }
 
-async function call(path, options = {}) {
-  const headers = { Accept: "application/json", ...options.headers };
-  if (key) headers["X-API-Key"] = key;
-  const began = performance.now();
-  let response, text;
+/** Awaits what comes from the server. */
+export async function from(promise) {
   try {
-    response = await fetch(new URL(path, BASE), { ...options, headers, cache: "no-store" });
-    text = await response.text();
+    return await promise;
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("away");
   }
+}
+
+/** Returns the server's response, if it is no refusal. */
+export async function fetched(path, options = {}) {
+  const headers = { Accept: "application/json", ...options.headers };
+  if (key) headers["X-API-Key"] = key;
+  const url = new URL(path, BASE);
+  const response = await from(fetch(url, { ...options, headers, cache: "no-store" }));
+  if (!response.ok) throw refusal(response, await from(response.text()));
+  return response;
+}
+
+async function call(path, options = {}) {
+  const began = performance.now();
+  const response = await fetched(path, options);
+  const text = await from(response.text());
   const took = performance.now() - began;
-  if (!response.ok) throw refusal(response, text);
   try {
     return { json: JSON.parse(text), timing: response.headers.get("Server-Timing") ?? "", took };
   } catch {
@@ -270,9 +282,8 @@ async function call(path, options = {}) {
   }
 }
 
-function refusal(response, text) {
-  const { status } = response;
-  const after = response.headers.get("Retry-After") ?? "";
+function refusal({ status, headers }, text) {
+  const after = headers.get("Retry-After") ?? "";
   let error = {};
   try {
     error = JSON.parse(text).error ?? {};
@@ -284,7 +295,7 @@ function refusal(response, text) {
 
 // ---- What the server offers.
 
-const state = { turn: 0 };
+export const state = { turn: 0 };
 
 const anyOf = (schema) => schema?.anyOf ?? (schema ? [schema] : []);
 
@@ -328,7 +339,7 @@ async function begin() {
   return pick();
 }
 
-function askKey() {
+export function askKey() {
   $("work").hidden = true;
   $("forget").hidden = true;
   $("key").hidden = false;
@@ -347,9 +358,11 @@ async function pick() {
   history.replaceState(null, "", `#${encodeURIComponent(name)}`);
   $("problem").replaceChildren();
   showEmpty();
-  let about;
+  let about, kind;
   try {
     about = (await call(`models/${encodeURIComponent(name)}`)).json;
+    kind = KINDS[about.task] ?? KINDS.tensor;
+    INPUTS[kind.input] ??= (await from(import(`./${kind.input}.js`))).default;
   } catch (error) {
     if (turn !== state.turn) return;
     if (error.code === "unauthorized") return askKey();
@@ -359,18 +372,29 @@ async function pick() {
   }
   if (turn !== state.turn) return;
   $("ask").hidden = false;
-  const kind = KINDS[about.task] ?? KINDS.tensor;
   const model = { ...described(name), ...about, name, kind };
   state.model = model;
   showAbout();
   showParameters(model);
-  state.input = INPUTS[kind.input](model);
-  $("input").replaceChildren(state.input.node);
-  $("example").hidden = !state.input.example;
+  const input = INPUTS[kind.input](model);
+  state.input = input;
+  $("input").replaceChildren(input.node);
+  $("buttons").replaceChildren(...input.buttons ?? []);
+  $("send").ariaDisabled = null;
+  if (input.options) {
+    $("parameters").prepend(input.options);
+    $("options").hidden = false;
+  }
+  for (const part of ["ask", "answer"]) {
+    const title = $(`${part}-title`);
+    title.dataset.t = input.titles?.[part] ?? part;
+    title.textContent = t(title.dataset.t);
+  }
+  $("example").hidden = !input.example;
   $("send").hidden = kind.input === "photo";
 }
 
-function showAbout() {
+export function showAbout() {
   const { task, version, license } = state.model;
   $("about").replaceChildren(
     make("span", {}, () => `task.${task}` in TEXTS ? t(`task.${task}`) : task),
@@ -380,7 +404,7 @@ function showAbout() {
 }
 
 /** Makes a field for each number that a caller may vary. */
-function showParameters({ parameters }) {
+function showParameters({ parameters, task }) {
   const fields = Object.entries(parameters).flatMap(([name, schema]) => {
     const kind = anyOf(schema).find((one) => ["integer", "number"].includes(one.type));
     if (!kind) return [];
@@ -388,21 +412,23 @@ function showParameters({ parameters }) {
       id: `option-${name}`, type: "number", name, min: kind.minimum, max: kind.maximum,
       step: kind.type === "integer" ? 1 : "any", placeholder: w("option.default"),
     });
-    const title = () => `option.${name}` in TEXTS ? t(`option.${name}`) : name;
+    const known = [`${task}.${name}`, `option.${name}`].find((one) => one in TEXTS);
+    const title = () => known ? t(known) : name;
     return [make("div", { class: "field" }, make("label", { for: input.id }, title), input)];
   });
   $("options").hidden = !fields.length;
   $("parameters").replaceChildren(...fields);
 }
 
-function chosenParameters() {
+export function chosenParameters() {
   const inputs = [...$("parameters").querySelectorAll("input")].filter((one) => one.value !== "");
   return Object.fromEntries(inputs.map((one) => [one.name, Number(one.value)]));
 }
 
-// ---- Inputs, by kind: a node; `request()`, what is sent; `example`, which fills it in.
+// ---- Inputs, by kind: a node; `request()`, what is sent; `example`, which fills it in. One that
+// is not here is in a file of its name, and may have more: `ask`, `buttons`, `options`, `titles`.
 
-const asJson = (instances, parameters) => {
+export const asJson = (instances, parameters) => {
   const body = { instances };
   if (Object.keys(parameters).length) body.parameters = parameters;
   return { json: body };
@@ -579,10 +605,11 @@ const KINDS = {
   "tabular-regression": { input: "row", show: showNumbers },
   "text-classification": { input: "text", show: showLabels },
   "text-embedding": { input: "text", show: showMeaning },
+  "text-generation": { input: "chat" },
   "tensor": { input: "json", show: showTensors },
 };
 
-const headline = (title, about) =>
+export const headline = (title, about) =>
   make("p", { class: "headline" }, title, ...(about ? [make("small", {}, about)] : []));
 
 const bars = (rows) => make("ol", { class: "bars" }, ...rows.map(([name, value]) =>
@@ -717,6 +744,7 @@ async function ask() {
   $("problem").replaceChildren();
   const { model, input } = state;
   if (!$("ask").reportValidity()) return;
+  if (input.ask) return input.ask();
   let request;
   try {
     request = input.request(chosenParameters());
@@ -745,7 +773,7 @@ async function ask() {
 }
 
 /** Returns where a request goes, and as what. */
-function message(name, { file, parameters, json }) {
+export function message(name, { file, parameters, json }) {
   const query = json ? "" : String(new URLSearchParams(parameters));
   const type = json ? "application/json" : file.type || "application/octet-stream";
   const body = json ? JSON.stringify(json) : file;
@@ -760,15 +788,15 @@ function unmark() {
   document.querySelector(".frame")?.classList.remove("chosen");
 }
 
-function showEmpty() {
+export function showEmpty(key = "answer.empty") {
   unmark();
   $("panel").ariaBusy = "false";
   $("status").replaceChildren();
-  $("answer").replaceChildren(make("p", { class: "empty" }, w("answer.empty")));
+  $("answer").replaceChildren(make("p", { class: "empty" }, w(key)));
 }
 
 /** Shows that an answer is awaited, and after a while what may take so long. */
-function showWait() {
+export function showWait() {
   const tell = (key) => {
     $("answer").replaceChildren(make("div", { class: "wait" },
       make("span", { class: "spin", "aria-hidden": "true" }), make("p", {}, w(key))));
@@ -780,7 +808,7 @@ function showWait() {
 }
 
 /** Says what went wrong and what to do; `again` tries it once more. */
-function showProblem(error, again) {
+export function showProblem(error, again) {
   const box = make("div", { class: "notice bad", role: "alert" });
   const words = () => own(PROBLEMS[error.code]);
   box.append(make("h2", {}, () => words()[0]),
@@ -807,7 +835,7 @@ function showAnswer(model, request, { json, timing, took }) {
   $("panel").ariaBusy = "false";
   $("answer").replaceChildren(...nodes,
     make("details", nodes.length ? {} : { open: true }, make("summary", {}, w("raw")), raw),
-    showHow(steps, took), showRepeat(model, request));
+    showHow(steps, took), showRepeat(repeated(model.name, request)));
   $("status").replaceChildren(make("span", {}, () => t("answer.come", line())));
   model.state = "ready";
   showAbout();
@@ -817,7 +845,7 @@ function showAnswer(model, request, { json, timing, took }) {
 // ---- How it came about, of Server-Timing.
 
 /** Returns milliseconds by the name of the step. */
-function timed(header) {
+export function timed(header) {
   const found = {};
   for (const part of header.split(",")) {
     const [name, value] = part.trim().split(";dur=");
@@ -826,22 +854,24 @@ function timed(header) {
   return found;
 }
 
-function showHow(steps, took) {
+/** Shows what took how long; `after`: steps that followed what Server-Timing tells, and `took`. */
+export function showHow(steps, took, after = []) {
   const cold = ["process", "read", "imports", "session", "check"]
     .filter((name) => `cold-${name}` in steps)
     .map((name) => [() => t(`cold.${name}`), steps[`cold-${name}`]]);
   const warm = ["queue", "prepare", "execute", "output"].filter((name) => name in steps)
     .map((name) => [() => t(`step.${name}`), steps[name]]);
   const known = warm.reduce((sum, [, value]) => sum + value, 0);
-  warm.push([w("step.way"), Math.max(0, took - known)]);
+  warm.push([w("step.way"), Math.max(0, took - known)], ...after);
+  const total = after.reduce((sum, [, value]) => sum + value, Math.max(took, known));
   const part = make("section", { class: "part", "aria-labelledby": "how" },
     make("h3", { id: "how" }, w("how")));
   if (cold.length) {
-    const sum = cold.reduce((total, [, value]) => total + value, 0);
+    const sum = cold.reduce((all, [, value]) => all + value, 0);
     part.append(make("p", { class: "note" }, w("how.cold.about")),
       timeline("how.cold", "how.sum", cold, sum, "times cold"));
   }
-  part.append(timeline("how.this", "how.total", warm, Math.max(took, known), "times"));
+  part.append(timeline("how.this", "how.total", warm, total, "times"));
   return part;
 }
 
@@ -861,10 +891,10 @@ function timeline(title, total, rows, sum, style) {
 
 // ---- The same call from elsewhere.
 
-const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+export const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** Returns a value of JSON as Python writes it. */
-function python(value) {
+export function python(value) {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
   if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
@@ -898,8 +928,9 @@ function repeated(name, request) {
   };
 }
 
-function showRepeat(model, request) {
-  const codes = Object.entries(repeated(model.name, request)).map(([name, code]) => {
+/** Shows calls, by the name of their language. */
+export function showRepeat(calls) {
+  const codes = Object.entries(calls).map(([name, code]) => {
     const button = make("button", {
       type: "button", class: "small", "aria-label": () => `${t("copy")}: ${name}`,
       onclick: async () => {
@@ -946,6 +977,7 @@ function listen() {
     const sends = event.key === "Enter" && (event.ctrlKey || event.metaKey);
     if (sends && event.target.tagName === "TEXTAREA") ask();
   });
+  $("options").addEventListener("invalid", () => { $("options").open = true; }, true);
   $("example").addEventListener("click", () => {
     state.input.example();
     ask();
