@@ -1,5 +1,7 @@
 """Who writes when: parts of a prompt between the others' tokens, and rows that are filled again."""
 
+import errno
+import mmap
 import time
 from collections.abc import Sequence as Many
 from pathlib import Path
@@ -144,6 +146,20 @@ def test_what_the_process_has_no_memory_for_is_refused(
     lanes.rest()
     with pytest.raises(InsufficientMemoryError):  # which does not
         lanes.scheduler.submit(lanes.sequence("b", 8))
+
+
+def test_memory_that_the_system_does_not_give_is_a_refusal(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: int) -> None:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    monkeypatch.setattr(mmap, "mmap", none)
+    text = lanes.sequence("a", 8)
+    lanes.scheduler.submit(text)
+    with pytest.raises(InsufficientMemoryError):
+        text.next()
+    lanes.rest()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from zeropoint.errors import InsufficientMemoryError
 from zeropoint.generation.layout import Layout, Scores, Tokens
 from zeropoint.tensors import Tensors, TensorSpec
 
@@ -200,7 +201,14 @@ def _memory(spec: TensorSpec, rows: int, capacity: int) -> NDArray[Any]:
     """Returns an array of zeros that takes memory as it is written to, page by page.
 
     NumPy would ask for huge pages, and take all of it for a short text.
+
+    Raises:
+        InsufficientMemoryError: the system does not give so much.
     """
     shape = (rows, spec.shape[1] or 1, capacity, spec.shape[3] or 1)
     size_bytes = int(np.prod(shape)) * spec.dtype.itemsize
-    return np.frombuffer(mmap.mmap(-1, size_bytes), spec.dtype).reshape(shape)
+    try:
+        pages = mmap.mmap(-1, size_bytes)
+    except OSError:
+        raise InsufficientMemoryError("insufficient memory for what a text needs") from None
+    return np.frombuffer(pages, spec.dtype).reshape(shape)
