@@ -93,4 +93,4 @@ def test_every_program_that_installs_asks_for_hashes() -> None:
                 found[path.name] = text.count("--require-hashes") >= wanted
     assert found.pop("sources.py") is False
     assert found == dict.fromkeys(found, True)
-    assert {"environments.py", "corpora.py", "build.py"} <= found.keys()
+    assert {"environments.py", "corpora.py", "isolated.py"} <= found.keys()

@@ -10,9 +10,7 @@ already is left alone: delete the folder's model.toml to build it again.
 
 import argparse
 import hashlib
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -22,27 +20,13 @@ from typing import Any
 
 import msgspec
 
+from isolated import MODELS, BuildError, cache_folder, follow
 from zeropoint.tasks.image import ImageTable
-
-HERE = Path(__file__).resolve().parent
-MODELS = HERE.parent
-_PIP = ("-m", "pip", "--disable-pip-version-check")
-_INSTALL = ("install", "--quiet", "--no-input", "--no-deps", "--require-hashes", "--requirement")
-
-
-class BuildError(Exception):
-    """A recipe ended with an error, or made other files than it should have."""
 
 
 def names() -> list[str]:
     """Returns the models that have to be built: those whose manifest lies in their recipe."""
     return sorted(path.parent.parent.name for path in MODELS.glob("*/recipe/model.toml"))
-
-
-def cache_folder() -> Path:
-    """Returns the folder for downloads and recipes' environments."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "zeropoint-recipes"
 
 
 def build(name: str, repository: Path) -> Path:
@@ -51,17 +35,15 @@ def build(name: str, repository: Path) -> Path:
     Raises:
         BuildError: the recipe failed, or a file has another digest than its model.toml gives.
     """
-    recipe, cache = MODELS / name / "recipe", cache_folder()
+    cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
         out = Path(temporary, name)
         out.mkdir()
-        command = [_environment(recipe / "requirements.txt", cache), str(recipe / "build.py")]
-        command += ["--work", str(cache / "downloads"), "--out", str(out)]
-        _run(command, f"{name}: the recipe", env={**os.environ, "PYTHONPATH": str(HERE)})
+        follow(name, out)
         _vary(out)
-        if (recipe / "report").is_dir():
-            shutil.copytree(recipe / "report", out / "report")
+        if (report := MODELS / name / "recipe" / "report").is_dir():
+            shutil.copytree(report, out / "report")
         _verify(name, out)
         folder = repository / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +62,7 @@ def _vary(folder: Path) -> None:
     if not wanted:
         return
     # Only here, as the extra `optimize` has the packages.
-    from zeropoint.optimize.candidates import Job, candidates
+    from zeropoint.optimize.candidates import Job, cache_of, candidates
 
     image = manifest.get("image")
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
@@ -91,6 +73,7 @@ def _vary(folder: Path) -> None:
             image=msgspec.convert(image, ImageTable) if image else None,
             judge=lambda path: 0.0,
             only=frozenset(wanted),
+            cache=cache_of(manifest),
         )
         problems: list[str] = []
         for made in candidates(job, problems.append):
@@ -99,24 +82,6 @@ def _vary(folder: Path) -> None:
             made.path.replace(target)
     if wanted:
         raise BuildError(f"{folder.name}: expected {', '.join(wanted)}, got {problems[-1]}")
-
-
-def _environment(requirements: Path, cache: Path) -> str:
-    """Returns the Python of an environment with these packages, made if nobody has."""
-    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = cache / f"environment-{key}"
-    python = str(folder / "bin" / "python")
-    if not (folder / "done").exists():
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)], "venv")
-        _run([python, *_PIP, *_INSTALL, str(requirements)], "pip")
-        (folder / "done").touch()
-    return python
-
-
-def _run(command: list[str], what: str, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, env=env, check=False)  # noqa: S603 - our own recipes
-    if done.returncode:
-        raise BuildError(f"{what} ended with status {done.returncode}")
 
 
 def _verify(name: str, folder: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from build import cache_folder
+from isolated import cache_folder
 from sources import Source, SourceError, archive, members
 
 _WHEEL = (

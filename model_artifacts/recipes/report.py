@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from build import MODELS, cache_folder
+from isolated import MODELS, cache_folder
 from zeropoint import hardware, session
 from zeropoint.artifact import Artifact, LocalRepository
 from zeropoint.loader import load

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import spam_assassin
-from build import cache_folder
+from isolated import cache_folder
 from sources import SourceError
 
 _TEXTS = 300

@@ -76,6 +76,14 @@ def test_the_markdown_has_every_candidate_and_reason(told: dict[str, Any]) -> No
     assert "\n\n\n" not in text
 
 
+def test_a_model_that_writes_is_told_of_in_words_of_its_own(told: dict[str, Any]) -> None:
+    assert "One of these is 2.222 points." in report.markdown(told)
+    told["gate"]["metric"] = "perplexity"
+    text = " ".join(report.markdown(told).split())
+    assert "CPU time is an answer's of at most 64 tokens" in text
+    assert "One of these is" not in text
+
+
 def test_the_terminal_has_a_table_and_why_not(told: dict[str, Any]) -> None:
     lines = tables.lines(told)
     assert lines[1].startswith("original")

@@ -56,7 +56,8 @@ reason = "old"
 
 
 def variant(name: str = "int8", *requires: str) -> Variant:
-    return Variant(name, File(f"variants/{name}.onnx", "0" * 64), requires, threads=1, alone=True)
+    file = File(f"variants/{name}.onnx", "0" * 64)
+    return Variant(name, file, requires, threads=1, max_batch=8, alone=True)
 
 
 @pytest.mark.parametrize("earlier", ["", EARLIER, OTHER + EARLIER, EARLIER + OTHER])
@@ -69,6 +70,7 @@ def test_only_the_variant_and_the_gate_change(earlier: str, tail: str) -> None:
     assert names == (["int8", "other"] if OTHER in earlier else ["int8"])
     assert values["variant"][0]["requires"] == ["int8-dot"]
     assert values["variant"][0]["threads"] == 1
+    assert values["variant"][0]["max_batch"] == 8
     assert values["variant"][0]["alone"] is True
     assert values["gate"] == {"metric": "top-1 agreement", "max_drop": 1.0, "reason": GATE.reason}
     for key in expected.keys() - {"variant", "gate"}:
@@ -133,7 +135,7 @@ def test_an_earlier_variant_of_the_name_is_replaced(tmp_path: Path) -> None:
     for number, max_drop in enumerate((1.0, 2.0)):
         file = tmp_path / f"{number}.onnx"
         file.write_bytes(f"model {number}".encode())
-        trial = Trial("int8", "how", ("int8-dot",), 7, {}, 0.0, None, ())
+        trial = Trial("int8", "how", ("int8-dot",), 7, {}, 0.0, None, (), False, 1, 8)
         told: dict[str, Any] = {
             "model": "channels",
             "version": "1",
@@ -157,4 +159,6 @@ def test_an_earlier_variant_of_the_name_is_replaced(tmp_path: Path) -> None:
     assert (folder / variant["file"]["path"]).read_bytes() == b"model 1"
     assert variant["file"]["sha256"] == sha256(folder / variant["file"]["path"])
     assert values["gate"]["max_drop"] == 2.0
+    assert (variant["threads"], variant["max_batch"]) == (1, 8)
+    assert "alone" not in variant
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]

@@ -89,7 +89,7 @@ def _compared(
         yield (), "no variant to compare"
         return
     judge = Judge(artifact, chosen)
-    found = samples.read(place, chosen, judge.original.takes_files, judge.task.prepare)
+    found = samples.read(place, chosen, judge.original.takes_files, judge.prepare)
     judging = samples.unused(found.samples, _used(repository, name))
     if not judging:
         raise SettingsError(f"{name}: expected samples that no variant was made with, got none")
@@ -102,7 +102,7 @@ def _compared(
         path = artifact.fetch(variant.file)
         candidate = Candidate(variant.name, path, "", variant.requires, variant.alone)
         trial = judge.trial(candidate, judging, held, measured=False)
-        lost = "" if trial.drop is None else f" {trial.drop:.2f} points of {held.metric} lost"
+        lost = "" if trial.drop is None else f" {trial.drop:z.2f} points of {held.metric} lost"
         yield trial.reasons, f"{variant.name},{lost} of at most {held.max_drop:g}"
 
 

@@ -161,7 +161,7 @@ def _optimize(
     artifact = Artifact(repository, name)
     folder = repository.manifest_path(name).parent
     judge = Judge(artifact, chosen)
-    found = samples.read(place, chosen, judge.original.takes_files, judge.task.prepare)
+    found = samples.read(place, chosen, judge.original.takes_files, judge.prepare)
     parts = samples.split(found.samples)
     held = judge.gate(parts.judging, asked.max_drop, asked.reason)
     tell("")
@@ -181,6 +181,7 @@ def _optimize(
             target_drop=held.max_drop * _OF_GATE,
             half=asked.half or "fp16" in asked.only,
             only=asked.only,
+            cache=judge.cache,
         )
         trials, paths = [], {}
         left_out: list[str] = []

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from zeropoint.optimize import classes, detections, distances
+from zeropoint.optimize import classes, detections, distances, perplexity
 from zeropoint.optimize.classes import ACCURACY, AUC, OF_ORIGINAL, TOP_1, Label
 from zeropoint.optimize.distances import COSINE, RELATIVE
+from zeropoint.optimize.perplexity import PERPLEXITY
 from zeropoint.tasks import Prediction
 
 _METRICS = {
@@ -15,6 +16,7 @@ _METRICS = {
     "tensor": RELATIVE,
     "text-classification": TOP_1,
     "text-embedding": COSINE,
+    "text-generation": PERPLEXITY,
 }
 
 _DIGITS = 6  # of a drop: those behind come from fractions that bits cannot hold
@@ -62,13 +64,21 @@ def compare(
         return distances.cosines(original, candidate)
     if metric == RELATIVE:
         return distances.relative(original, candidate)
+    if metric == PERPLEXITY:
+        return perplexity.compare(original, candidate)
     return classes.compare(original, candidate, labels or [None] * len(original))
 
 
 def drop(metric: str, figures: Mapping[str, float]) -> float:
     """Returns how much worse than the original a candidate is, in points of a hundred.
 
-    A hundredth of a share, of a cosine or of a relative error is a point.
+    A hundredth of a share, of a cosine, of a relative error or of the original's perplexity is a
+    point.
     """
-    lost = figures.get(metric + OF_ORIGINAL, 1.0) - figures[metric]
-    return round(100.0 * (figures[metric] if metric == RELATIVE else lost), _DIGITS)
+    of_original = figures.get(metric + OF_ORIGINAL, 1.0)
+    lost = of_original - figures[metric]
+    if metric == RELATIVE:
+        lost = figures[metric]
+    elif metric == PERPLEXITY:  # the less, the better
+        lost = -lost / of_original
+    return round(100.0 * lost, _DIGITS)

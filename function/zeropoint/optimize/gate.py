@@ -27,6 +27,7 @@ class Trial(NamedTuple):
     reasons: tuple[str, ...]
     alone: bool = False  # rows go through it one by one
     threads: int = 0  # that pay in a pass; 0: one for each processor, or not measured
+    max_batch: int = 0  # most rows of a pass; 0: the manifest's
 
 
 def points(count: float) -> str:

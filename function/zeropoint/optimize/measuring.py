@@ -8,10 +8,10 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from zeropoint.instances import Instance
 from zeropoint.model import Model
@@ -37,6 +37,7 @@ class Subject(NamedTuple):
     model: Model
     instances: Sequence[Instance]
     tensors: Sequence[Tensors]  # the same, prepared
+    parameters: Mapping[str, Any] = {}  # of what it is asked
 
 
 class Cost(NamedTuple):
@@ -149,7 +150,7 @@ def _round(subject: Subject, repeats: int) -> _Round:
     for _ in range(repeats):
         for instance in subject.instances:
             wall_s = time.perf_counter()
-            model.answer([instance])
+            model.answer([instance], subject.parameters)
             walls_s.append(time.perf_counter() - wall_s)
     return _Round(between_s - began_s, time.process_time() - between_s, walls_s)
 

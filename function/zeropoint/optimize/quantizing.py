@@ -9,6 +9,7 @@ import onnx
 from onnx import ModelProto
 
 from zeropoint.optimize import graphs
+from zeropoint.optimize.graphs import UnfitError
 from zeropoint.optimize.rounding import rounded
 from zeropoint.tensors import Tensors
 
@@ -28,6 +29,7 @@ _FLOAT_OUTPUT = ["Gemm", "MatMul"]
 _BLOCK = 32  # weights that share one scale of 4 bits
 # Multiply in int8, which processors have instructions for; 0 would be float32.
 _ACCURACY = 4
+_PRODUCT, _LEVEL = "MatMulNBits", "accuracy_level"
 
 
 class Quantizer:
@@ -134,6 +136,27 @@ def four_bits(model: ModelProto) -> ModelProto:
         )
         quantizer.process()
         found: ModelProto = quantizer.model.model
+    return found
+
+
+def int8_sums(model: ModelProto) -> ModelProto:
+    """Returns a model whose products with weights of 4 bits are summed up in int8.
+
+    The weights stay as they are; what they are multiplied by is rounded on the way.
+
+    Raises:
+        UnfitError: it has no such products, or all are summed up so.
+    """
+    found = graphs.copied(model)
+    changed = 0
+    for node in graphs.walk(found.graph):
+        if node.op_type == _PRODUCT:
+            levels = [one for one in node.attribute if one.name == _LEVEL]
+            changed += not levels or levels[0].i != _ACCURACY
+            for one in levels or [node.attribute.add(name=_LEVEL, type=onnx.AttributeProto.INT)]:
+                one.i = _ACCURACY
+    if not changed:
+        raise UnfitError(f"expected {_PRODUCT} that sums up in float32, got none")
     return found
 
 

@@ -12,6 +12,7 @@ from zeropoint.manifest import Gate, Manifest
 from zeropoint.optimize import tables
 from zeropoint.optimize.gate import Trial, points
 from zeropoint.optimize.measuring import LEAST_NOISE, Cost
+from zeropoint.optimize.perplexity import MOST_WRITTEN, PERPLEXITY
 from zeropoint.optimize.samples import DIGITS, Found, Parts
 from zeropoint.optimize.tables import Document
 
@@ -85,17 +86,22 @@ def markdown(told: Document) -> str:
         f" ({LEAST_NOISE:.0%} is noise, or more where the rounds differ much), if it is not larger"
         " without being quicker, and if the known answer comes out."
     )
-    legend = (
-        "CPU time is a whole prediction's, and its pass the forward pass alone, both with one"
-        ' thread; "of the original\'s" is the median of the ratios of rounds in which both took'
-        " turns."
+    writes = gate["metric"] == PERPLEXITY
+    measured = (
+        f"an answer's of at most {MOST_WRITTEN} tokens, and its pass the reading of the prompt"
+        if writes
+        else "a whole prediction's, and its pass the forward pass alone"
     )
+    legend = (
+        f'CPU time is {measured}, both with one thread; "of the original\'s" is the median of the'
+        " ratios of rounds in which both took turns."
+    )
+    one = f" One of these is {points(told['one_sample_points'])}." * (not writes)
     split = (
         f"{samples['read']} samples ({samples['refused']} more were refused,"
         f" {samples['doubles']} were doubles): {samples['calibration']} calibrate,"
         f" {samples['tuning']} tune which layers stay as they are, and {samples['judging']} others"
-        f" judge, {samples['labelled_to_judge']} of them with a label. One of these is"
-        f" {points(told['one_sample_points'])}. Seeds: {told['seeds']}."
+        f" judge, {samples['labelled_to_judge']} of them with a label.{one} Seeds: {told['seeds']}."
     )
     features = ", ".join(machine["features"]) or "no known features"
     return f"""\

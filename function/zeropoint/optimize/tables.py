@@ -63,7 +63,7 @@ def _cost(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:z.{digits}f}"
 
 
 def refusals(told: Document) -> list[tuple[str, str]]:

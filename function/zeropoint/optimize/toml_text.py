@@ -20,11 +20,12 @@ def with_variant(toml: str, variant: Variant, gate: Gate) -> str:
     rest = _without_tables(without_variant(toml, variant.name), "gate")
     requires = f"requires = {_text(list(variant.requires))}\n" if variant.requires else ""
     threads = f"threads = {variant.threads}\n" if variant.threads else ""
+    rows = f"max_batch = {variant.max_batch}\n" if variant.max_batch else ""
     alone = "alone = true\n" if variant.alone else ""
     added = (
         f"[[variant]]\nname = {_text(variant.name)}\n"
         f"file = {{ path = {_text(variant.file.path)}, sha256 = {_text(variant.file.sha256)} }}\n"
-        f"{requires}{threads}{alone}"
+        f"{requires}{threads}{rows}{alone}"
     )
     held = (
         f"[gate]\nmetric = {_text(gate.metric)}\nmax_drop = {float(gate.max_drop)!r}\n"

@@ -3,32 +3,37 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from zeropoint import cpus, external_data, loader, tasks
 from zeropoint.artifact import Artifact
-from zeropoint.errors import ManifestError
+from zeropoint.errors import InvalidError, ManifestError
 from zeropoint.instances import Instance
 from zeropoint.manifest import Gate
 from zeropoint.model import Model
-from zeropoint.optimize import agreement, classes, gate, measuring, shapes, speedup
+from zeropoint.optimize import agreement, classes, gate, measuring, perplexity, shapes, speedup
 from zeropoint.optimize.agreement import Figures
-from zeropoint.optimize.candidates import Candidate
+from zeropoint.optimize.candidates import Candidate, cache_of
 from zeropoint.optimize.gate import Trial
 from zeropoint.optimize.measuring import Pair, Subject
 from zeropoint.optimize.samples import Sample, SamplesError
 from zeropoint.optimize.views import views
 from zeropoint.settings import Settings
-from zeropoint.tasks import Prediction
+from zeropoint.tasks import Prediction, Prepared
 from zeropoint.tasks.image import ImageTable
 from zeropoint.tensors import Tensors
+
+if TYPE_CHECKING:
+    from zeropoint.writer import Writer
 
 _MEASURED = 8  # samples
 _REASON = 200  # characters
 _TAKE_PHOTOS = ("image-classification", "object-detection")
 _TELL_TOP = ("image-classification", "text-classification")
 _MOST_TOLD = 50  # labels
+_WRITTEN = 4  # samples whose answers' time is taken
 
 
 class Judge:
@@ -48,6 +53,7 @@ class Judge:
         loader.prove(self.original, artifact)
         self.task = self._task(self.original)
         self._known: dict[tuple[str, ...], list[Prediction]] = {}
+        self.cache = cache_of(artifact.manifest.tables)
 
     def gate(self, samples: Sequence[Sample], max_drop: float | None, reason: str) -> Gate:
         """Returns the gate: the caller's, the artifact's own, or the default.
@@ -86,6 +92,22 @@ class Judge:
         takes_photos = self._artifact.manifest.task in _TAKE_PHOTOS
         return msgspec.convert(table, ImageTable) if takes_photos else None
 
+    def prepare(self, instance: Instance) -> Prepared:
+        """Prepares a sample as the original's task does.
+
+        Raises:
+            ClientError: it is refused, or it is a prompt with no room for an answer behind it.
+        """
+        prepared = self.task.prepare(instance)
+        if self.cache:
+            (tokens,) = prepared.tensors.values()
+            most = self._artifact.manifest.tables["decoder"]["context"] - perplexity.MOST_WRITTEN
+            if tokens.shape[1] > most:
+                raise InvalidError(
+                    f"expected a prompt of at most {most} tokens, got {tokens.shape[1]}"
+                )
+        return prepared
+
     def calibration(self, samples: Sequence[Sample]) -> list[Tensors]:
         """Returns samples, and other views of those that are photos, as the original's input."""
         seen = (view for one in samples for view in self._views(one.instance))
@@ -120,7 +142,7 @@ class Judge:
             self._known[key] = self._ask(self.original, samples)
         known = self._known[key]
         labels = [sample.label for sample in samples]
-        told = self._ask(model, samples)
+        told = known if model is self.original else self._ask(model, samples)
         return agreement.compare(self._artifact.manifest.task, known, told, labels)
 
     def trial(
@@ -140,7 +162,7 @@ class Judge:
         threads = 0
         try:
             external_data.refuse(candidate.path)
-            use = loader.Use(alone=candidate.alone)
+            use = loader.Use(alone=candidate.alone, max_batch=candidate.max_batch)
             model = loader.build(self._artifact, candidate.path, self._settings, use)
             reasons += shapes.differences(self.original, model)
             try:
@@ -150,10 +172,11 @@ class Judge:
                 reasons.append(f"the known answer does not come out: {told}")
             figures = self.compare(model, samples)
             if measured:
-                subject = self._subject(model, candidate.path, samples[:_MEASURED])
-                original = self._subject(self.original, self.path, samples[:_MEASURED])
+                few = samples[: _WRITTEN if self.cache else _MEASURED]
+                subject = self._subject(model, candidate.path, few)
+                original = self._subject(self.original, self.path, few)
                 pair = measuring.measure(original, subject)
-                threads = speedup.most_threads(subject.path, subject.tensors, self._processors)
+                threads = self._threads(subject)
             reasons += gate.reasons(held, figures, pair)
         except Exception as error:
             reasons.append(_in_short(error, candidate.path))
@@ -170,19 +193,27 @@ class Judge:
             tuple(reasons),
             candidate.alone,
             threads,
+            candidate.max_batch,
         )
 
     def _subject(self, model: Model, path: Path, samples: Sequence[Sample]) -> Subject:
         instances = [sample.instance for sample in samples]
         task = self._task(model)
         tensors = [task.prepare(instance).tensors for instance in instances]
-        return Subject(path, model, instances, tensors)
+        return Subject(path, model, instances, tensors, perplexity.WRITING if self.cache else {})
+
+    def _threads(self, subject: Subject) -> int:
+        if self.cache:  # what takes the time is steps of one token, which gain from no second one
+            return 1
+        return speedup.most_threads(subject.path, subject.tensors, self._processors)
 
     def _task(self, model: Model) -> tasks.Task:
         return tasks.create(self._artifact, model.inputs, model.outputs, self._settings)
 
     def _ask(self, model: Model, samples: Sequence[Sample]) -> list[Prediction]:
-        parameters = {}
+        if self.cache:
+            return perplexity.ask(cast("Writer", model), [one.instance for one in samples])
+        parameters: dict[str, Any] = {}
         if self._artifact.manifest.task in _TELL_TOP:
             labels = model.outputs[0].shape[1]
             parameters = {"top_k": min(labels, _MOST_TOLD)} if labels else {}

@@ -62,8 +62,14 @@ def write(folder: Path, work: Path, winner: Trial, file: Path, gate: Gate, told:
     data = file.read_bytes()
     path = f"variants/{winner.name}.onnx"
     place = File(path, hashlib.sha256(data).hexdigest())
-    requires = tuple(winner.requires)
-    variant = Variant(winner.name, place, requires, winner.threads, winner.alone)
+    variant = Variant(
+        winner.name,
+        place,
+        tuple(winner.requires),
+        threads=winner.threads,
+        max_batch=winner.max_batch,
+        alone=winner.alone,
+    )
     toml = (folder / FILENAME).read_text("utf-8")
     files = {
         path: data,
