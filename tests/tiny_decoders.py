@@ -20,7 +20,7 @@ Kind = Literal["lengths", "mask", "appended"]
 END = "<end>"
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz .,:"
 VOCABULARY = (END, *CHARACTERS)
-CONTEXT = 400
+CONTEXT = 2000
 LAYERS, HEADS, SIZE = 2, 2, 16
 _WIDTH = HEADS * SIZE
 _TEMPLATE = (
@@ -40,6 +40,7 @@ WEIGHTS = {
         ),
     ]
 }
+WEIGHTS["embeddings"][0] *= 0.1  # it seldom ends a text by itself
 
 
 def scores(tokens: Sequence[int]) -> NDArray[np.float32]:

@@ -83,7 +83,7 @@ def lanes(tmp_path: Path) -> Lanes:
 
 
 def test_between_two_parts_of_a_prompt_the_others_get_a_token(lanes: Lanes) -> None:
-    first = lanes.sequence("a", 390)
+    first = lanes.sequence("a", 1900)
     lanes.scheduler.submit(first)
     assert first.next() is not None
     lanes.log.clear()
@@ -120,9 +120,9 @@ def test_texts_of_one_size_share_a_pass_and_free_rows_are_filled(lanes: Lanes) -
 
 def test_memory_is_given_back(tmp_path: Path) -> None:
     size = 2 * tiny_decoders.LAYERS * tiny_decoders.HEADS * tiny_decoders.SIZE * 4
-    lanes = Lanes(tmp_path, max_bytes=2 * 256 * size)
+    lanes = Lanes(tmp_path, max_bytes=2 * 2000 * size)
     for _ in range(20):
-        texts = [lanes.sequence("hello", 250) for _ in range(2)]
+        texts = [lanes.sequence("hello", 1900) for _ in range(2)]
         for text in texts:
             lanes.scheduler.submit(text)
         with pytest.raises(OverloadedError):
@@ -135,7 +135,7 @@ def test_memory_is_given_back(tmp_path: Path) -> None:
 def test_what_the_process_has_no_memory_for_is_refused(
     lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = lanes.sequence("a", 390)
+    running = lanes.sequence("a", 1900)
     lanes.scheduler.submit(running)
     assert running.next() is not None
     monkeypatch.setattr(headroom, "left", lambda: 0)

@@ -14,8 +14,8 @@ from zeropoint.errors import ManifestError
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("context = 400", "context = 1", "decoder.context"),
-        ("context = 400", "contexts = 400", "decoder.context"),
+        ("context = 2000", "context = 1", "decoder.context"),
+        ("context = 2000", "contexts = 2000", "decoder.context"),
         ('cache = "shared"', 'cache = "paged"', "decoder.cache"),
         ("[decoder]", '[decoder]\npast = ["past.{}"]', "0 such inputs"),
         ("[decoder]", '[decoder]\npresent = ["present.{}"]', "4 such inputs"),

@@ -21,7 +21,7 @@ from tiny_decoders import write_decoder
 from tiny_models import write_colour_model
 
 _EVENTS = {"Accept": "text/event-stream"}
-_LONG, _SHORT = 390, 120  # tokens
+_LONG, _SHORT = 1900, 120  # tokens
 _RANDOM_REQUESTS = 1000
 _CALLERS = 8
 _GROWTH_BYTES = 32 << 20  # of a process that has answered a thousand requests
@@ -116,8 +116,8 @@ def test_a_text_comes_in_pieces(server: Server) -> None:
         ("tiny", {"instances": ["a", "b"]}, 422, "got 2 for text-generation"),
         ("tiny", {"instances": []}, 422, "got 0 for text-generation"),
         ("tiny", asked("a", colour=1), 422, "no other keys"),
-        ("tiny", asked("a" * 500), 422, "at most 399 tokens"),
-        ("tiny", asked("a", max_tokens=400), 422, "max_tokens of at most 399"),
+        ("tiny", asked("a" * 2000), 422, "at most 1999 tokens"),
+        ("tiny", asked("a", max_tokens=2000), 422, "max_tokens of at most 1999"),
         ("colour", {"instances": ["a"]}, 422, "got 1 for image-classification"),
         ("nobody", {"instances": ["a"]}, 404, "expected the name of a model"),
     ],
@@ -136,7 +136,7 @@ def test_what_is_refused_has_a_status(
 def test_too_many_texts_at_once_are_told_to_come_again(repository: Path) -> None:
     size = 2 * tiny_decoders.LAYERS * tiny_decoders.HEADS * tiny_decoders.SIZE * 4
     settings = {"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "tiny"}
-    limit = {"ZEROPOINT_MAX_CACHE_BYTES": str(4 * 400 * size)}
+    limit = {"ZEROPOINT_MAX_CACHE_BYTES": str(4 * 2000 * size)}
     with Server(settings | limit) as server, ThreadPoolExecutor(24) as pool:
         server.wait_until_ready()
         session = requests.Session()

@@ -133,7 +133,7 @@ def test_the_default_number_of_tokens_is_the_manifests(writer: Writer) -> None:
     [
         ({"prompt": "a" * CONTEXT}, {}, f"at most {CONTEXT - 1} tokens"),
         ({"prompt": "a" * 100_000}, {}, "got 100000 characters"),
-        ({"prompt": "a" * 390}, {"max_tokens": 11}, "max_tokens of at most 10"),
+        ({"prompt": "a" * (CONTEXT - 10)}, {"max_tokens": 11}, "max_tokens of at most 10"),
         ({"prompt": ""}, {}, "at least one token"),
         ({"prompt": 1}, {}, "got another at prompt"),
         ({"prompt": "a", "messages": []}, {}, "got another at its top"),
@@ -167,17 +167,17 @@ def test_behind_a_long_prompt_the_default_is_what_fits(writer: Writer) -> None:
 
 
 def test_a_stream_that_is_closed_ends(writer: Writer) -> None:
-    streams = [writer.stream({"prompt": "hello"}, {"max_tokens": 390}) for _ in range(5)]
+    streams = [writer.stream({"prompt": "hello"}, {"max_tokens": 1900}) for _ in range(5)]
     for stream in streams:
         stream.close()
     rest(writer)
     assert all(stream.finish_reason is None for stream in streams)
-    assert all(stream.completion_tokens < 390 for stream in streams)
+    assert all(stream.completion_tokens < 1900 for stream in streams)
     assert list(streams[0]) == []
 
 
 def test_a_stream_that_nobody_keeps_ends(writer: Writer) -> None:
-    writer.stream({"prompt": "hello"}, {"max_tokens": 390})
+    writer.stream({"prompt": "hello"}, {"max_tokens": 1900})
     rest(writer)
 
 
@@ -187,7 +187,7 @@ def test_a_caller_who_hangs_up_ends_it(writer: Writer) -> None:
 
     def call() -> None:
         callers.follow(Caller(time.monotonic(), gone.is_set))
-        with writer.stream({"prompt": "hello"}, {"max_tokens": 390}) as stream:
+        with writer.stream({"prompt": "hello"}, {"max_tokens": 1900}) as stream:
             next(stream)
             gone.set()
             with pytest.raises(CancelledError):
@@ -198,7 +198,7 @@ def test_a_caller_who_hangs_up_ends_it(writer: Writer) -> None:
     thread.start()
     thread.join()
     rest(writer)
-    assert found[0] < 390
+    assert found[0] < 1900
 
 
 def test_what_takes_too_long_ends_where_it_is(tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_a_first_token_that_comes_too_late_is_a_refusal(writer: Writer) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_is_counted_before_a_text_is_begun(kind: Kind, tmp_path: Path) -> None:
     write_decoder(tmp_path, kind)
-    writer = loaded(tmp_path, max_cache_bytes=3 * 256 * _TOKEN_BYTES)
-    held = [writer.stream({"prompt": "hello"}, {"max_tokens": 250}) for _ in range(2)]
-    more = writer.stream({"prompt": "hello"}, {"max_tokens": 250})
+    writer = loaded(tmp_path, max_cache_bytes=3 * CONTEXT * _TOKEN_BYTES)
+    held = [writer.stream({"prompt": "hello"}, {"max_tokens": 1900}) for _ in range(2)]
+    more = writer.stream({"prompt": "hello"}, {"max_tokens": 1900})
     with pytest.raises(OverloadedError) as refused:
         writer.stream("hello")
     assert 1 <= refused.value.retry_after_s <= 60
