@@ -50,12 +50,13 @@ models-report: $(VENV)/dev.stamp models
 	$(BIN)/python model_artifacts/recipes/report.py
 
 bench: $(VENV)/dev.stamp
-	$(BIN)/python model_artifacts/recipes/build.py minilm-l6-v2
+	$(BIN)/python model_artifacts/recipes/build.py minilm-l6-v2 smollm2-135m-instruct
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/batching.py
 	$(BIN)/python benchmarks/tabular.py
 	$(BIN)/python benchmarks/millions.py
 	$(BIN)/python benchmarks/edge.py
+	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/compare.py --write
 
 bench-quick: $(VENV)/dev.stamp

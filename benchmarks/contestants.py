@@ -98,10 +98,10 @@ def version(name: str) -> str:
     return first.replace("==", " ")
 
 
-def without_variants(repository: Path) -> Path:
-    """Copies the model into a repository, its manifest without the quicker file; returns that."""
-    place = repository / ARTIFACT.name
-    shutil.copytree(ARTIFACT, place, ignore=shutil.ignore_patterns("recipe", "report", "variants"))
+def without_variants(repository: Path, artifact: Path = ARTIFACT) -> Path:
+    """Copies a model into a repository, its manifest without the quicker file; returns that."""
+    place = repository / artifact.name
+    shutil.copytree(artifact, place, ignore=shutil.ignore_patterns("recipe", "report", "variants"))
     manifest = place / "model.toml"
     text = manifest.read_text("utf-8")
     tables = re.split(r"^(?=\[)", text, flags=re.MULTILINE)

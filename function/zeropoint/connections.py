@@ -141,9 +141,9 @@ class _AtOnce(Task):  # type: ignore[misc]
             self.wrote_header = True
             self.channel.write_soon(head + data)
         else:
+            # Of an answer in pieces each is awaited.
+            self.channel.sends_at_once = self.content_length is None
             super().write(data)
-            if self.content_length is None:  # an answer in pieces, each of which is awaited
-                self.channel.flush()
 
     def build_response_header(self) -> bytes:
         """Returns the head of the answer; the last one by this connection says so."""
@@ -203,6 +203,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     begun: Incoming | None = None  # the one of which something is written
     ended = False  # nothing more may be written
     gone = False  # the caller has hung up
+    sends_at_once = False  # what is written, in the thread that writes it
     refuses = False  # in this thread, as it has no other need of one
 
     def __init__(self, server: Any, *arguments: Any, **more: Any) -> None:
@@ -316,14 +317,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 raise ClientDisconnected
             self.begun = self.answered
             count: int = super().write_soon(data)
+            if self.sends_at_once:
+                self._flush_exception(self._flush_some, do_close=False)
             if self.total_outbufs_len:
                 self.server.poller.watch(self)
             return count
-
-    def flush(self) -> None:
-        """Sends what is written, as far as it can be, in any thread."""
-        with self.outbuf_lock:
-            self._flush_exception(self._flush_some, do_close=False)
 
     def refuse(self, error: ZeropointError) -> None:
         """Refuses what comes in, in the main thread; what is being answered is answered first."""

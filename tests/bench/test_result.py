@@ -1,6 +1,7 @@
 """What is told of a measurement: also what it lacks, and what does not fit."""
 
 import json
+import re
 
 import pytest
 
@@ -37,6 +38,14 @@ def test_the_median_counts() -> None:
     assert bill.request_based == pytest.approx(1000 * (0.3 * (0.000024 + 0.00000125) + 0.0000004))
     assert f"each a cold start         {bill.request_based:13.5f} " in text
     assert "it " not in text.partition("Cloud Run")[0].partition("memory")[2]
+
+
+def test_tokens_are_told_of_a_model_that_writes() -> None:
+    one, many = (warm._replace(tokens_per_s=51.25) for warm in (FOUND.one, FOUND.many))
+    text = told(FOUND._replace(one=one, many=many))
+    assert re.search(r"^1 caller .*  51\.2$", text, re.M)
+    assert "CPU ms  tokens/s\n" in text
+    assert "tokens" not in told(FOUND)
 
 
 @pytest.mark.parametrize(

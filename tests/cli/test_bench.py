@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from servers import ROOT, environment, zeropoint
+from tiny_decoders import write_decoder
 from tiny_models import write_colour_model, write_identity_model
+from zeropoint import load
 from zeropoint.bench import prices
 
 QUICK = ("--seconds", "0.1", "--starts", "2", "--callers", "2")
@@ -38,6 +40,17 @@ def test_it_measures_and_bills(tmp_path: Path, models: dict[str, str]) -> None:
     assert prices.AS_OF in told
     assert prices.SOURCE in told
     assert re.search(r"^always on +49\.93 a month", told, re.M)
+
+
+def test_of_a_model_that_writes_it_tells_tokens(tmp_path: Path) -> None:
+    write_decoder(tmp_path / "models")
+    settings = {"ZEROPOINT_MODELS": str(tmp_path / "models")}
+    done = zeropoint(tmp_path, "bench", *QUICK, "--json", settings=settings)
+    assert done.returncode == 0, done.stderr
+    for one in json.loads(done.stdout)["warm"]:
+        answer = load(models=str(tmp_path / "models")).predict({"prompt": "it was "})
+        tokens = answer["completion_tokens"]
+        assert one["tokens_per_s"] == pytest.approx(tokens * one["per_s"])
 
 
 def test_json_has_the_same(tmp_path: Path, models: dict[str, str]) -> None:

@@ -13,11 +13,12 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
 from servers import ROOT, zeropoint
+from tiny_decoders import CONTEXT, END, Kind, write_decoder, written
 from tiny_detectors import constant_graph
 from tiny_models import colour_graph, picture, write_colour_model
 from tiny_tables import FITTED, fitted, weighed_graph
 from tiny_texts import text_graph, tokenizer
-from zeropoint import loader
+from zeropoint import load, loader
 from zeropoint.artifact import LocalRepository
 from zeropoint.cli.new import command
 from zeropoint.errors import ZeropointError
@@ -292,6 +293,42 @@ def summing(shape: list[int | str], keep: bool) -> onnx.ModelProto:
         [numpy_helper.from_array(axes, "axes")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+@pytest.mark.parametrize("kind", ["lengths", "mask", "appended"])
+def test_a_model_that_writes(into: Path, kind: Kind) -> None:
+    """Beside it is what Hugging Face's exports have; without that it goes on with a text."""
+    folder = write_decoder(into.parent / "other", kind)
+    model, tokenizer = str(folder / "model.onnx"), ("--tokenizer", str(folder / "tokenizer.json"))
+    bare, printed = new(into, model, *tokenizer, "--name", "bare", "--input", prompt(into, "a cat"))
+    assert "task: text-generation (guessed)" in printed
+    assert "zeropoint bench --model bare" in printed
+    assert bare["check"]["expect"]["text"] == written("a cat", 32)
+    template = "{% for m in messages %}{{ bos_token + m.content }}{% endfor %}"
+    config = {"chat_template": template, "bos_token": {"content": "b"}, "eos_token": END}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": CONTEXT}))
+    whole, _ = new(into, model, *tokenizer, "--name", "whole", "--input", prompt(into, "a cat"))
+    assert whole["text"]["stop_tokens"] == [END]
+    assert whole["decoder"]["context"] == CONTEXT
+    assert whole["decoder"]["cache"] == ("appended" if kind == "appended" else "shared")
+    answer = load("whole", models=str(into)).predict("it was", max_tokens=9)
+    assert answer["text"] == written("bit was", 9)
+    like, _ = new(
+        into, model, "--like", "whole", "--name", "like", "--input", prompt(into, "a cat")
+    )
+    assert like["check"]["expect"] == whole["check"]["expect"]
+
+
+def prompt(into: Path, text: str) -> str:
+    """Writes a prompt to a file."""
+    (into.parent / "prompt.txt").write_text(text)
+    return str(into.parent / "prompt.txt")
+
+
+def test_a_model_that_writes_needs_its_tokenizer(into: Path) -> None:
+    model = str(write_decoder(into.parent / "other") / "model.onnx")
+    assert "expected --tokenizer with" in refused(into, model)
 
 
 def test_any_other_model_is_one_of_raw_tensors(into: Path) -> None:

@@ -207,6 +207,10 @@ def test_what_programs_are_told_is_json_also_of_what_is_no_number(tmp_path: Path
         ),
         ({"probabilities": {"no": 0.75, "yes": 0.25}}, ["probabilities  {no: 0.75, yes: 0.25}"]),
         ({"a": None, "b": True, "c": [[1, 2], []]}, ["a  null", "b  true", "c  [[1, 2], []]"]),
+        (
+            {"text": "a cat\n\na dog", "tokens": 3},
+            ["text    a cat", "        ", "        a dog", "tokens  3"],
+        ),
         ({}, []),
         (None, ["null"]),
         ("text", ["text"]),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servers import zeropoint
+from tiny_decoders import write_decoder
 from tiny_models import write_colour_model
 from zeropoint.cli.tune import Measured, best_of, with_max_batch
 from zeropoint.errors import ManifestError
@@ -55,6 +56,16 @@ def test_max_batch_is_found_however_it_stands() -> None:
 def test_a_manifest_that_would_be_broken_is_not_written(toml: str) -> None:
     with pytest.raises(ManifestError, match=r"expected a model\.toml with a plain line"):
         with_max_batch(toml, 8)
+
+
+def test_of_a_model_that_writes_it_says_who_measures(tmp_path: Path) -> None:
+    manifest = write_decoder(tmp_path / "models") / "model.toml"
+    before = manifest.read_text()
+    settings = {"ZEROPOINT_MODELS": str(tmp_path / "models")}
+    done = zeropoint(tmp_path, "tune", "--write", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert "zeropoint bench --callers N" in done.stdout
+    assert manifest.read_text() == before
 
 
 def test_it_measures_tells_and_writes(tmp_path: Path) -> None:

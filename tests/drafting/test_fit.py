@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from servers import ROOT
+from tiny_decoders import decoder_graph
 from tiny_detectors import constant_graph
 from tiny_models import colour_graph
 from tiny_tables import FITTED, weighed_graph
@@ -46,6 +47,8 @@ CLEAR = {
     "scores of texts": (text_graph("scores"), "text-classification"),
     "vectors of tokens": (text_graph("hidden"), "text-embedding"),
     "a vector of a text": (text_graph("pooled"), "text-embedding"),
+    "keys and values of all before": (decoder_graph("lengths"), "text-generation"),
+    "the same, appended": (decoder_graph("appended"), "text-generation"),
     "a scalar": (passed_on(("x", FLOAT, [])), "tensor"),
     "three photos": (
         passed_on(("a", FLOAT, PHOTOS), ("b", FLOAT, PHOTOS), ("c", FLOAT, PHOTOS)),

@@ -1,5 +1,6 @@
 """The three steps for a chunk of rows: what a local batch and a pipeline of Beam have in common."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,10 +9,17 @@ from zeropoint import bulk, files
 from zeropoint.batch import place
 from zeropoint.batch.chunk import Chunk, Stored
 from zeropoint.batch.forms import Form, Outcome
-from zeropoint.errors import BodyTooLargeError, UnavailableError, ZeropointError
+from zeropoint.errors import (
+    BodyTooLargeError,
+    OverloadedError,
+    UnavailableError,
+    ZeropointError,
+)
 from zeropoint.instances import Blob
 from zeropoint.model import Model
 from zeropoint.settings import Settings
+
+_AGAIN_S = 0.25
 
 
 class Answered(NamedTuple):
@@ -48,14 +56,24 @@ class Answering:
             found = bulk.answer_columns(self._model, columns, len(chunk.ids), self._parameters)
             if found is not None:
                 return found
-        instances = [self._read(one) for one in chunk.each()]
-        return bulk.answer_each(self._model, instances, self._parameters)
+        return self._each([self._read(one) for one in chunk.each()])
 
     def written(self, chunk: Chunk, form: Form) -> Answered:
         """Returns a chunk's rows as they are written."""
         outcomes = self.outcomes(chunk)
         errors = Counter([one.code for one in outcomes if isinstance(one, ZeropointError)])
         return Answered(form.encode(chunk.ids, outcomes, bool(errors)), len(outcomes), errors)
+
+    def _each(self, instances: Sequence[Any]) -> list[Outcome]:
+        """Answers instances; those for which others leave no memory wait until they have ended."""
+        found = bulk.answer_each(self._model, instances, self._parameters)
+        while left := [n for n, one in enumerate(found) if isinstance(one, OverloadedError)]:
+            time.sleep(_AGAIN_S)
+            asked = [instances[n] for n in left]
+            again = bulk.answer_each(self._model, asked, self._parameters)
+            for n, outcome in zip(left, again, strict=True):
+                found[n] = outcome
+        return found
 
     def _read(self, instance: Any) -> Any:
         try:

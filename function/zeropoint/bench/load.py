@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import selectors
 import socket
 import time
@@ -13,6 +14,7 @@ from zeropoint.errors import ClientError, ServerError, ZeropointError
 _HOST = "127.0.0.1"
 _LONGEST_S = 120.0  # that an answer may take
 _READ_BYTES = 1 << 16
+_TOKENS = re.compile(rb'"completion_tokens":([0-9]+)')  # of a model that writes
 
 
 class Reply(NamedTuple):
@@ -28,6 +30,12 @@ class Load(NamedTuple):
 
     walls_s: list[float]
     took_s: float
+    tokens: int = 0  # of all texts, where the answers are some
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Returns the tokens a second."""
+        return self.tokens / self.took_s
 
     @property
     def per_s(self) -> float:
@@ -91,6 +99,7 @@ def run(port: int, messages: Sequence[bytes], callers: int, seconds: float) -> L
     following = itertools.cycle(messages)
     sent_s: dict[socket.socket, float] = {}
     walls_s: list[float] = []
+    tokens = 0
     with selectors.DefaultSelector() as selector:
         try:
             for _ in range(callers):
@@ -108,9 +117,10 @@ def run(port: int, messages: Sequence[bytes], callers: int, seconds: float) -> L
                     raise ServerError(f"expected an answer within {_LONGEST_S:g} s, got none")
                 for key, _ in ready:
                     connection = cast(socket.socket, key.fileobj)
-                    receive(connection)
+                    reply = receive(connection)
                     now_s = time.perf_counter()
                     walls_s.append(now_s - sent_s[connection])
+                    tokens += sum(map(int, _TOKENS.findall(reply.body)))
                     if now_s - began_s < seconds:
                         sent_s[connection] = now_s
                         connection.sendall(next(following))
@@ -120,7 +130,7 @@ def run(port: int, messages: Sequence[bytes], callers: int, seconds: float) -> L
         finally:
             for connection in sent_s:
                 connection.close()
-    return Load(sorted(walls_s), took_s)
+    return Load(sorted(walls_s), took_s, tokens)
 
 
 def _read(connection: socket.socket) -> bytes:

@@ -36,6 +36,7 @@ class Warm(NamedTuple):
     p99_ms: float
     cpu_ms: float | None  # of the server, a request
     walls_s: list[float]
+    tokens_per_s: float = 0.0  # of a model that writes
 
 
 class Measured(NamedTuple):
@@ -118,7 +119,8 @@ def _warm(server: Server, sent: Sequence[bytes], callers: int, seconds: float) -
     if before_s is not None and after_s is not None:
         cpu_ms = (after_s - before_s) / len(found.walls_s) * 1000.0
     p50_ms, p99_ms = found.percentile_ms(0.5), found.percentile_ms(0.99)
-    return Warm(callers, found.per_s, p50_ms, p99_ms, cpu_ms, found.walls_s)
+    tokens_per_s = found.tokens_per_s
+    return Warm(callers, found.per_s, p50_ms, p99_ms, cpu_ms, found.walls_s, tokens_per_s)
 
 
 def _file(server: Server, name: str) -> tuple[str, str]:

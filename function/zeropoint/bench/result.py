@@ -41,7 +41,8 @@ class Result(NamedTuple):
         found, size = self.found, self.size
 
         def warm(one: Warm) -> dict[str, Any]:
-            return {key: value for key, value in one._asdict().items() if key != "walls_s"}
+            left_out = {"walls_s", *(() if one.tokens_per_s else ("tokens_per_s",))}
+            return {key: value for key, value in one._asdict().items() if key not in left_out}
 
         return {
             "model": self.model,
@@ -89,11 +90,12 @@ def _measured(found: Measured, size: Size) -> Iterator[str]:
     phases = "  ".join(f"{name} {ms:.0f}" for name, ms in cold.phases_ms.items() if name != "total")
     yield f"  of which    {phases}"
     yield ""
-    yield "              requests/s    p50 ms    p99 ms    CPU ms"
+    writes = bool(found.one.tokens_per_s)
+    yield "              requests/s    p50 ms    p99 ms    CPU ms" + writes * "  tokens/s"
     for one in (found.one, found.many):
         yield (
             f"{_callers(one):<12}{one.per_s:12.1f}{one.p50_ms:10.2f}{one.p99_ms:10.2f}"
-            f"{_ms(one.cpu_ms, 2):>10}"
+            f"{_ms(one.cpu_ms, 2):>10}" + (f"{one.tokens_per_s:10.1f}" if writes else "")
         )
     yield ""
     if found.pss_bytes is None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from zeropoint import api, bulk, cpus, settings
+from zeropoint import api, bulk, cpus, settings, tasks
 from zeropoint.batch import forms, job, place, share
 from zeropoint.batch.answering import Answering
 from zeropoint.batch.progress import Progress
@@ -22,6 +22,8 @@ from zeropoint.cli import options
 from zeropoint.errors import SettingsError, UnavailableError
 
 _MOST_ROWS = 1 << 15  # of a chunk of a table, which takes a fraction of a second
+_SHARD_ROWS = 100_000
+_SHARD_TEXTS = 1000  # that a model writes: these take some minutes
 _FAILED_ROWS = 3
 _INTERRUPTED = 130
 
@@ -32,6 +34,7 @@ _INTERRUPTED = 130
         "zeropoint batch photos/ --out results/",
         "zeropoint batch sites.csv --model phishing --out results/ --format parquet",
         "zeropoint batch 'gs://my-photos/**/*.jpg' --out gs://my-results --resume",
+        "zeropoint batch prompts.jsonl --model smollm2-135m-instruct --out results/",
     ),
 )
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -43,9 +46,8 @@ _INTERRUPTED = 130
 @click.option(
     "--shard-rows",
     type=click.IntRange(min=1),
-    default=100_000,
-    show_default=True,
-    help="Most rows of a file of results.",
+    help=f"Most rows of a file of results; by default {_SHARD_ROWS:,}, of texts that a model"
+    f" writes {_SHARD_TEXTS:,}.",
 )
 @click.option("--resume", is_flag=True, help="Go on with what is in OUT.")
 @click.option("--runner", default="", help="Of Apache Beam: DirectRunner, DataflowRunner, …")
@@ -63,7 +65,7 @@ def command(
     parameters: dict[str, Any],
     suffix: str,
     id_column: str,
-    shard_rows: int,
+    shard_rows: int | None,
     resume: bool,
     runner: str,
     options: tuple[str, ...],
@@ -71,8 +73,11 @@ def command(
     """Predict for every row of the INPUTs, and write the results to OUT.
 
     An INPUT is a file, a folder or a pattern, of this machine or of gs://: photos, each of which is
-    a row, or .jsonl, .csv (both also .gz) and .parquet. A row that cannot be answered is written
-    with its error; exit status 3 then. What ends the batch before its time, --resume goes on with.
+    a row, or .jsonl, .csv (both also .gz) and .parquet. For a model that writes a row is a text, or
+    an object with messages or a prompt.
+
+    A row that cannot be answered is written with its error; exit status 3 then. What ends the batch
+    before its time, --resume goes on with.
 
     As a task of a Cloud Run job it answers its share of the rows.
     """
@@ -87,6 +92,10 @@ def command(
     # A pass in each thread, of one thread each: so that no thread waits for another.
     loaded = api.load(model, threads=1, limits=chosen)
     rows = {"most_rows": _MOST_ROWS} if bulk.takes_columns(loaded) else {}
+    writes = tasks.writes(loaded.task)
+    if writes:  # a thread waits for each text, and the next one begins where one ends
+        threads, rows = threads * loaded.manifest.max_batch, {"most_rows": 1}
+    shard_rows = shard_rows or (_SHARD_TEXTS if writes else _SHARD_ROWS)
     source = Source(inputs, loaded.takes_files, id_column, **rows)
     if runner:
         loaded.read_parameters(parameters)  # refuses parameters here, and not on each worker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zeropoint import cpus, settings
+from zeropoint import cpus, settings, tasks
 from zeropoint.artifact import Artifact, open_repository
 from zeropoint.cli import options
 from zeropoint.cli.table import lines
@@ -108,11 +108,12 @@ def _steps(written: Written, into: Path) -> list[str]:
     manifest = written.model.manifest
     here = f"ZEROPOINT_MODELS={shlex.quote(str(into))}"
     curl = _curl(manifest, written.folder / manifest.check.input)
+    writes = tasks.writes(written.model.task)
     return [
         f"{here} zeropoint check {manifest.name}",
         f"{here} zeropoint serve",
         f"{curl} localhost:8080/predict/{manifest.name}",
-        f"{here} zeropoint tune {manifest.name} --write",
+        f"{here} zeropoint {'bench --model' if writes else 'tune --write'} {manifest.name}",
         f"{here} zeropoint optimize {manifest.name}",
     ]
 

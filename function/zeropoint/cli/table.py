@@ -31,7 +31,10 @@ def lines(prediction: Prediction) -> Iterator[str]:
     else:
         width = max(map(len, prediction), default=0)
         for key, value in prediction.items():
-            yield f"{key:<{width}}  {_short(value)}"
+            first, *rest = _short(value).splitlines() or [""]
+            yield f"{key:<{width}}  {first}"
+            for line in rest:  # of a text
+                yield f"{'':<{width}}  {line}"
 
 
 def fitted(first: str, rest: str, gap: str = "  ", indent: int = 6) -> str:

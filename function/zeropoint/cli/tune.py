@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import click
 
-from zeropoint import cpus, loader, settings
+from zeropoint import cpus, loader, settings, tasks
 from zeropoint.artifact import Artifact, LocalRepository, open_repository
 from zeropoint.cli import options
 from zeropoint.errors import ManifestError, SettingsError
@@ -60,6 +60,10 @@ def command(names: tuple[str, ...], most: int, write: bool) -> None:
         model = loader.load(repository, name, chosen)
         instance = loader.known_instance(Artifact(repository, name))
         click.echo(f"{click.style(name, bold=True)}, threads: {threads}")
+        if tasks.writes(model.task):
+            click.echo("  nothing to measure here: its passes are of a token of each text;")
+            click.echo("  zeropoint bench --callers N tells what N texts at once take")
+            continue
         if not model.varies:
             click.echo("  one instance a pass, as the model's first dimensions are fixed")
             continue

@@ -13,6 +13,7 @@ _SECTIONS = {
     },
     "Predict here": {
         "predict": "Predict for a few files.",
+        "chat": "Talk to a model that writes.",
         "batch": "Predict for millions of rows, and go on after any stop.",
         "watch": "Predict for each file that comes into a folder, once.",
     },

@@ -9,6 +9,7 @@ from zeropoint.drafting import (
     tabular,
     tensor,
     text,
+    text_generation,
 )
 from zeropoint.drafting.draft import Asked, Draft
 from zeropoint.drafting.graph import Graph
@@ -34,6 +35,7 @@ KINDS = {
     "tabular-regression": Kind(tabular.misfit, tabular.regression),
     "text-classification": Kind(text.misfit_classification, text.classification),
     "text-embedding": Kind(text.misfit_embedding, text.embedding),
+    "text-generation": Kind(text_generation.misfit, text_generation.draft),
     _RAW: Kind(tensor.misfit, tensor.draft),
 }
 
@@ -89,5 +91,6 @@ def _clear(fitting: list[str], graph: Graph, asked: Asked) -> list[str]:
         "tabular-regression": "Regressor" in operators,
         "text-classification": asked.labels is not None or any(word in names for word in _SCORES),
         "text-embedding": any(word in names for word in _VECTORS),
+        "text-generation": True,  # as nothing else has a cache
     }
     return [name for name in fitting if told.get(name)] or fitting

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zeropoint import cpus, loader, tasks
+from zeropoint import loader
 from zeropoint.artifact import Artifact, LocalRepository
 from zeropoint.drafting import answer, card, toml
 from zeropoint.drafting.draft import Draft
@@ -16,7 +16,6 @@ from zeropoint.drafting.graph import Graph
 from zeropoint.errors import ClientError, ManifestError
 from zeropoint.manifest import FILENAME
 from zeropoint.model import Model
-from zeropoint.session import Session
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction
 
@@ -113,10 +112,7 @@ def _write_manifest(
 def _ask(artifact: Artifact, settings: Settings) -> Prediction:
     """Returns the answer to the known answer's input, which nobody knows yet."""
     manifest = artifact.manifest
-    threads = cpus.threads(settings.cpus or cpus.available())
-    session = Session(artifact.fetch(manifest.file), threads)
-    task = tasks.create(artifact, session.inputs, session.outputs, settings)
-    model = Model(manifest, task, session, settings)
+    model = loader.build(artifact, artifact.fetch(manifest.file), settings)
     try:
         instance = loader.known_instance(artifact)
         (prediction,) = model.answer([instance]).predictions

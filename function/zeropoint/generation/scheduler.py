@@ -60,14 +60,14 @@ class Scheduler:
             OverloadedError: others have the memory that it needs.
             InsufficientMemoryError: the process has not so much left, and no text would end.
         """
-        capacity = _rounded(sequence.most_tokens, self._context)
-        need_bytes = capacity * self._token_bytes
-        if need_bytes > self._max_bytes:
-            most = self._max_bytes // self._token_bytes
+        most = min(self._context, self._max_bytes // self._token_bytes)
+        if sequence.most_tokens > most:
             raise InvalidError(
                 f"expected a prompt and an answer of at most {most} tokens, for which"
                 f" ZEROPOINT_MAX_CACHE_BYTES has room, got {sequence.most_tokens}"
             )
+        capacity = _rounded(sequence.most_tokens, most)
+        need_bytes = capacity * self._token_bytes
         with self._lock:
             lane = min(self._lanes, key=len)
             tokens = sum(one.tokens for one in self._lanes) + lane.missing(capacity)
@@ -98,7 +98,7 @@ class Scheduler:
         )
 
 
-def _rounded(tokens: int, context: int) -> int:
+def _rounded(tokens: int, most: int) -> int:
     """Returns for how many tokens a row has memory: 256 or 384, doubled as often as it takes.
 
     So texts of about one length share a pass.
@@ -106,4 +106,4 @@ def _rounded(tokens: int, context: int) -> int:
     capacity = _LEAST_TOKENS
     while capacity < tokens:
         capacity = capacity * 3 // 2 if capacity & (capacity - 1) == 0 else capacity * 4 // 3
-    return min(capacity, context)
+    return min(capacity, most)
