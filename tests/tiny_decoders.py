@@ -23,6 +23,7 @@ VOCABULARY = (END, *CHARACTERS)
 CONTEXT = 2000
 LAYERS, HEADS, SIZE = 2, 2, 16
 _WIDTH = HEADS * SIZE
+_SURE = 0.1  # how far the scores are apart
 _TEMPLATE = (
     "{% for m in messages %}{{ m.role[0] + ':' + m.content + '<end>' }}{% endfor %}"
     "{% if add_generation_prompt %}a:{% endif %}"
@@ -59,7 +60,7 @@ def scores(tokens: Sequence[int]) -> NDArray[np.float32]:
         vectors = vectors + mixed @ WEIGHTS[f"mixed.{layer}"]
         wide = np.tanh(vectors @ WEIGHTS[f"wide.{layer}"])
         vectors = vectors + wide @ WEIGHTS[f"narrow.{layer}"]
-    return np.asarray(vectors @ WEIGHTS["embeddings"].T, np.float32)
+    return np.asarray(vectors @ WEIGHTS["embeddings"].T * _SURE, np.float32)
 
 
 def encode(text: str) -> list[int]:
@@ -164,7 +165,8 @@ def decoder_graph(kind: Kind) -> onnx.ModelProto:
     if kind == "lengths":
         vectors = graph.add("Gather", vectors, "positions", axis=1)
     turned = graph.add("Transpose", "embeddings", perm=[1, 0])
-    graph.add("MatMul", vectors, turned, outputs=["logits"])
+    sure = graph.add("Mul", vectors, graph.constant(_SURE, np.float32))
+    graph.add("MatMul", sure, turned, outputs=["logits"])
     tensor, long, float_ = helper.make_tensor_value_info, TensorProto.INT64, TensorProto.FLOAT
     inputs = [tensor(name, long, ["rows", "tokens"]) for name in ("input_ids", "position_ids")]
     if kind == "lengths":
