@@ -18,7 +18,8 @@ from zeropoint.settings import Settings
 from zeropoint.timing import ColdStart, Timings
 
 if TYPE_CHECKING:
-    from zeropoint.writer import Stream, Writer
+    from zeropoint.stream import Stream
+    from zeropoint.writer import Writer
 
 _AT_ONCE_S = 0.01  # a longer wait was for a load
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from collections.abc import Sequence as Many
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
@@ -16,12 +16,13 @@ from zeropoint.errors import OverloadedError, ZeropointError
 from zeropoint.generation import cache
 from zeropoint.generation.layout import Scores
 from zeropoint.generation.scheduler import Scheduler
-from zeropoint.generation.sequence import Reason, Sequence
+from zeropoint.generation.sequence import Sequence
 from zeropoint.instances import NULL, Instance
 from zeropoint.manifest import Manifest
 from zeropoint.metrics import Counts
 from zeropoint.model import Answer, Model
 from zeropoint.settings import Settings
+from zeropoint.stream import Stream
 from zeropoint.tasks import Prediction, Prepared, Task
 from zeropoint.tasks.text_generation import TextGeneration, Written
 from zeropoint.tensors import Tensors
@@ -29,82 +30,6 @@ from zeropoint.timing import Timings
 
 if TYPE_CHECKING:
     from zeropoint.session import Session
-
-
-class Stream:
-    """A text that comes in pieces: an iterator of them, none empty.
-
-    It is to be read to its end, or closed: then nothing more is written within a token.
-
-    Args:
-        model: Who writes.
-        sequence: The text; its first token has come.
-        timings: Of the steps until then.
-        first: The first piece.
-    """
-
-    def __init__(
-        self, model: "Writer", sequence: Sequence, timings: Timings, first: str | None
-    ) -> None:
-        self.model = model
-        self.timings = timings
-        self.cold_start = Timings()  # its phases, if this is the model's first answer
-        self._sequence = sequence
-        self._first = first
-
-    @property
-    def prompt_tokens(self) -> int:
-        """The tokens of the prompt."""
-        return self._sequence.prompt_tokens
-
-    @property
-    def completion_tokens(self) -> int:
-        """The tokens so far, the last one that is no text too."""
-        return self._sequence.completion_tokens
-
-    @property
-    def finish_reason(self) -> Reason | None:
-        """Why it is over; None: it is not."""
-        return self._sequence.finish_reason
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        """Waits for the next piece.
-
-        Raises:
-            ZeropointError: it could not be written to its end.
-        """
-        piece, self._first = self._first, ""
-        while piece == "":
-            try:
-                piece = self._sequence.next()
-            except BaseException:
-                self.close()
-                raise
-        if piece is None:
-            self.close()
-            raise StopIteration
-        return piece
-
-    def hold(self, context: ExitStack) -> None:
-        """Keeps what it needs, until nothing more is written."""
-        self._sequence.hold(context)
-
-    def close(self) -> None:
-        """Ends it, if it is not over."""
-        self._first = None
-        self._sequence.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
 
 
 class Writer(Model):

@@ -9,7 +9,7 @@ from zeropoint.protocols import Body
 from zeropoint.wsgi import Request
 
 if TYPE_CHECKING:
-    from zeropoint.writer import Stream
+    from zeropoint.stream import Stream
 
 MEDIA_TYPE = "text/event-stream"
 

@@ -28,7 +28,7 @@ from zeropoint.settings import Settings
 from zeropoint.wsgi import Request
 
 if typing.TYPE_CHECKING:
-    from zeropoint.writer import Stream
+    from zeropoint.stream import Stream
 
 GENERATION, EMBEDDING = "text-generation", "text-embedding"  # the tasks that these routes ask
 DONE = event_stream.event(b"[DONE]")

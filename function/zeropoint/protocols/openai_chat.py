@@ -13,7 +13,7 @@ from zeropoint.settings import Settings
 from zeropoint.wsgi import Request
 
 if TYPE_CHECKING:
-    from zeropoint.writer import Stream
+    from zeropoint.stream import Stream
 
 refuse = openai.refuse
 
