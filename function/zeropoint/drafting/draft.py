@@ -70,6 +70,24 @@ class Draft:
         self.files[self.check] = given.read_bytes() if given else data
 
 
+def tokenizer(asked: Asked) -> tuple[bytes, dict[str, Any]]:
+    """Returns a tokenizer's file, and the [text] table of the model that is to be like.
+
+    Raises:
+        ManifestError: there is none.
+    """
+    taken = asked.like_table("text")
+    taken = taken if isinstance(taken, dict) else {}
+    if asked.tokenizer:
+        return read_text(asked.tokenizer).encode(), taken
+    if asked.like and taken:
+        return file_of(asked.like, taken.get("tokenizer")), taken
+    raise ManifestError(
+        "expected --tokenizer with the model's tokenizer.json, mostly in the folder that it was"
+        " exported to, or --like with a model that has it"
+    )
+
+
 def file_of(artifact: Artifact, table: Any) -> bytes:
     """Returns the bytes of a file that another artifact's table names.
 

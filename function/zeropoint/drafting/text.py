@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from zeropoint.drafting import classes
-from zeropoint.drafting.draft import Asked, Draft, Tables, file_of, read_text
+from zeropoint.drafting.draft import Asked, Draft, Tables, tokenizer
 from zeropoint.drafting.graph import Graph, in_words
-from zeropoint.errors import ManifestError
 from zeropoint.tasks.text import EXAMPLE
 from zeropoint.tensors import TensorSpec
 
@@ -95,18 +94,9 @@ def _text(graph: Graph, asked: Asked) -> Draft:
         ManifestError: there is no tokenizer.
     """
     drafted = Draft()
-    taken = asked.like_table("text")
-    taken = taken if isinstance(taken, dict) else {}
-    if asked.tokenizer:
-        data = read_text(asked.tokenizer).encode()
-    elif asked.like and taken:
-        data = file_of(asked.like, taken.get("tokenizer"))
+    data, taken = tokenizer(asked)
+    if asked.like and not asked.tokenizer:
         drafted.notes["text"] = f"As {asked.like.manifest.name} has it."
-    else:
-        raise ManifestError(
-            "expected --tokenizer with the model's tokenizer.json, of the library tokenizers, or"
-            " --like with a model that has it"
-        )
     roles = _roles(graph)
     most = taken.get("max_tokens") or _most_tokens(graph, roles, data)
     drafted.tables["text"] = {

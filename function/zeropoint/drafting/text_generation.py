@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zeropoint.drafting.draft import Asked, Draft, Tables, file_of, read_text
+from zeropoint.drafting.draft import Asked, Draft, Tables, file_of, read_text, tokenizer
 from zeropoint.drafting.graph import Graph, in_words
 from zeropoint.errors import ManifestError
 from zeropoint.generation.layout import DecoderTable, layout
@@ -44,17 +44,7 @@ def draft(graph: Graph, asked: Asked) -> Draft:
         ManifestError: there is no tokenizer.
     """
     drafted = Draft()
-    taken = asked.like_table("text")
-    taken = taken if isinstance(taken, dict) else {}
-    if asked.tokenizer:
-        data = read_text(asked.tokenizer).encode()
-    elif asked.like and taken:
-        data = file_of(asked.like, taken.get("tokenizer"))
-    else:
-        raise ManifestError(
-            "expected --tokenizer with the model's tokenizer.json, in the folder that it was"
-            " exported to, or --like with a model that has it"
-        )
+    data, taken = tokenizer(asked)
     beside = [one.parent for one in (asked.tokenizer, graph.path) if one]
     template = _template(beside)
     if not template and asked.like and "chat_template" in taken:
