@@ -18,7 +18,7 @@ from zeropoint.manifest import ORIGINAL, Manifest
 from zeropoint.metrics import Counts
 from zeropoint.settings import Settings
 from zeropoint.tasks import Prediction, Prepared, Task
-from zeropoint.tensors import Tensors, TensorSpec, join
+from zeropoint.tensors import Tensors, TensorSpec, join, refuse_misfits
 from zeropoint.timing import Timings
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Model:
             InvalidError: the tensors are not those of `inputs`.
             OverloadedError: too many wait, or it would not be answered before the deadline.
         """
-        _refuse_misfits(tensors, self.inputs)
+        refuse_misfits(tensors, self.inputs)
         timings = Timings(queue=0.0, prepare=0.0, execute=0.0, output=0.0)
         items = self._cut(self._native(tensors))
         rows = max([1, *(len(tensor) for tensor in tensors.values() if tensor.ndim)])
@@ -287,18 +287,3 @@ class Model:
             return self.task.prepare(instances[row])
         except ClientError as error:
             raise error.of_instance(row + 1, len(instances)) from None
-
-
-def _refuse_misfits(tensors: Tensors, inputs: Sequence[TensorSpec]) -> None:
-    if tensors.keys() != {spec.name for spec in inputs}:
-        raise InvalidError(f"expected the inputs {'; '.join(map(str, inputs))}, got other names")
-    for spec in inputs:
-        tensor = tensors[spec.name]
-        dims = zip(spec.shape, tensor.shape, strict=False)
-        if (
-            tensor.dtype != spec.dtype
-            or tensor.ndim != len(spec.shape)
-            or any(wanted not in (None, got) for wanted, got in dims)
-        ):
-            got = TensorSpec(spec.name, tensor.dtype, tensor.shape)
-            raise InvalidError(f"expected the input {spec}, got {got}")

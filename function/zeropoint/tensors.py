@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from zeropoint.errors import InvalidError
+
 Tensors = dict[str, NDArray[Any]]
 
 # What lists in JSON may hold, for each kind of dtype.
@@ -59,6 +61,26 @@ class Pixels(msgspec.Struct, frozen=True):
         near = np.fmax(np.fmin(np.rint(normalised * std + mean), 255), 0)  # also of what is NaN
         found: NDArray[np.uint8] = near.astype(np.uint8)
         return found
+
+
+def refuse_misfits(tensors: Tensors, inputs: Sequence[TensorSpec]) -> None:
+    """Refuses arrays that are not of the names, dtypes and shapes of a model's inputs.
+
+    Raises:
+        InvalidError: they are not.
+    """
+    if tensors.keys() != {spec.name for spec in inputs}:
+        raise InvalidError(f"expected the inputs {'; '.join(map(str, inputs))}, got other names")
+    for spec in inputs:
+        tensor = tensors[spec.name]
+        dims = zip(spec.shape, tensor.shape, strict=False)
+        if (
+            tensor.dtype != spec.dtype
+            or tensor.ndim != len(spec.shape)
+            or any(wanted not in (None, got) for wanted, got in dims)
+        ):
+            got = TensorSpec(spec.name, tensor.dtype, tensor.shape)
+            raise InvalidError(f"expected the input {spec}, got {got}")
 
 
 def join(items: Sequence[Tensors], padding: Mapping[str, float]) -> Tensors:

@@ -143,15 +143,7 @@ class Writer(Model):
     ) -> list[Prediction | ZeropointError]:
         """Answers instances as far as they can be; see `zeropoint.bulk.answer_each`."""
         chosen = self.read_parameters(parameters)
-        prepared: list[Prepared | ZeropointError | None] = []
-        for instance in instances:
-            try:
-                if isinstance(instance, ZeropointError):
-                    raise instance
-                none = instance is NULL
-                prepared.append(None if none else self._writing.prepare(instance))
-            except ZeropointError as error:
-                prepared.append(error)
+        prepared = [self._prepared(instance) for instance in instances]
         ready = [one for one in prepared if isinstance(one, Prepared)]
         with closing(self._written(ready, chosen, math.inf, Timings())) as found:
             return [next(found) if isinstance(one, Prepared) else one for one in prepared]
@@ -185,6 +177,16 @@ class Writer(Model):
             part = tokens[start : start + self._chunk]
             scores = memory.read(0, part, start, np.array([len(part) - 1]))
         return {table.logits: scores}
+
+    def _prepared(self, instance: Instance) -> Prepared | ZeropointError | None:
+        if instance is NULL:
+            return None
+        if isinstance(instance, ZeropointError):
+            return instance
+        try:
+            return self._writing.prepare(instance)
+        except ZeropointError as error:
+            return error
 
     def _begun(self, prepared: Prepared, chosen: msgspec.Struct) -> Sequence:
         sequence = self._writing.begin(prepared, chosen)

@@ -2,6 +2,7 @@
 
 import errno
 import mmap
+import threading
 import time
 from collections.abc import Sequence as Many
 from pathlib import Path
@@ -154,11 +155,50 @@ def test_memory_that_the_system_does_not_give_is_a_refusal(
     def none(*_: int) -> None:
         raise OSError(errno.ENOMEM, "no memory")
 
+    running, text = (lanes.sequence(prompt, 1900) for prompt in ("hello", "a"))
+    lanes.scheduler.submit(running)
+    assert running.next() is not None
     monkeypatch.setattr(mmap, "mmap", none)
-    text = lanes.sequence("a", 8)
     lanes.scheduler.submit(text)
     with pytest.raises(InsufficientMemoryError):
         text.next()
+    lanes.rest()
+    assert running.finish_reason == "length"  # what was being written is not dropped for it
+
+
+def test_where_there_is_no_thread_a_text_is_refused_and_holds_nothing(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none)
+        with pytest.raises(OverloadedError):
+            lanes.scheduler.submit(lanes.sequence("a", 8))
+    assert headroom._promised == 0
+    text = lanes.sequence("a", 8)
+    lanes.scheduler.submit(text)
+    assert text.next() is not None
+    lanes.rest()
+
+
+def test_what_nobody_foresaw_leaves_nobody_waiting(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: int) -> None:
+        raise ZeroDivisionError
+
+    texts = [lanes.sequence("a", count) for count in (1600, 1900)]  # of one size
+    with monkeypatch.context() as patched:
+        patched.setattr(Told, "move", broken)
+        for text in texts:
+            lanes.scheduler.submit(text)
+        with pytest.raises(ZeroDivisionError):
+            list(iter(texts[1].next, None))
+    lanes.rest()
+    lanes.scheduler.submit(again := lanes.sequence("a", 8))
+    assert again.next() is not None
     lanes.rest()
 
 

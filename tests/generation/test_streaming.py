@@ -190,7 +190,7 @@ def test_a_thousand_requests_of_which_many_hang_up_leave_nothing(repository: Pat
     settings = {"ZEROPOINT_MODELS": str(repository), "ZEROPOINT_MODEL": "tiny"}
     with Server(settings, measured=False) as server:
         server.wait_until_ready()
-        warm = _at_random(server, 200, seed=1)
+        warm = _at_random(server, 200, seed=1, callers=3 * _CALLERS)  # all threads of the pool
         rest(server)
         before_bytes, threads = resources(server)
         counts = _at_random(server, _RANDOM_REQUESTS, seed=2)
@@ -207,7 +207,9 @@ def test_a_thousand_requests_of_which_many_hang_up_leave_nothing(repository: Pat
         assert not [one for one in server.records() if one["severity"] == "ERROR"]
 
 
-def _at_random(server: Server, requests_: int, seed: int) -> dict[str, int]:
+def _at_random(
+    server: Server, requests_: int, seed: int, callers: int = _CALLERS
+) -> dict[str, int]:
     """Sends requests of which half hang up somewhere; tells how many did, and how many stayed."""
     chance = random.Random(seed)  # noqa: S311 - the same requests at each run
     lock = threading.Lock()
@@ -236,8 +238,8 @@ def _at_random(server: Server, requests_: int, seed: int) -> dict[str, int]:
             with lock:
                 counts["whole" if after is None else "left"] += 1
 
-    with ThreadPoolExecutor(_CALLERS) as pool:
-        for done in [pool.submit(call) for _ in range(_CALLERS)]:
+    with ThreadPoolExecutor(callers) as pool:
+        for done in [pool.submit(call) for _ in range(callers)]:
             done.result()
     return counts
 

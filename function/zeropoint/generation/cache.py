@@ -44,6 +44,9 @@ class Cache(Protocol):
         Args:
             rows: How many there are to be.
             pasts: The tokens of those that there are.
+
+        Raises:
+            InsufficientMemoryError: there is none; those that there are stay as they are.
         """
 
     def move(self, source: int, target: int, past: int) -> None:
@@ -82,15 +85,11 @@ class SharedCache:
 
     def hold(self, rows: int, pasts: Sequence[int]) -> None:
         """Takes memory for more rows; see `Cache.hold`."""
-        self._last = None
-        held = self._arrays
-        self._arrays = []
-        for number, spec in enumerate(self._layout.past):
-            array = _memory(spec, rows, self._capacity)
+        arrays = [_memory(spec, rows, self._capacity) for spec in self._layout.past]
+        for array, held in zip(arrays, self._arrays, strict=False):  # at first there is none
             for row, past in enumerate(pasts):
-                array[row, :, :past] = held[number][row, :, :past]
-            self._arrays.append(array)
-        self.rows = rows
+                array[row, :, :past] = held[row, :, :past]
+        self._arrays, self.rows, self._last = arrays, rows, None
 
     def move(self, source: int, target: int, past: int) -> None:
         """Puts a row in another's place; see `Cache.move`."""

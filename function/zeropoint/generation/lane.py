@@ -8,6 +8,7 @@ from itertools import count
 
 import numpy as np
 
+from zeropoint.errors import OverloadedError
 from zeropoint.generation.cache import Cache
 from zeropoint.generation.sequence import Sequence
 from zeropoint.metrics import Counts
@@ -98,16 +99,24 @@ class Lane:
         return min(left, default=0) * self.turn_s
 
     def add(self, sequence: Sequence, capacity: int) -> None:
-        """Takes a text, of at most ``capacity`` tokens."""
+        """Takes a text, of at most ``capacity`` tokens.
+
+        Raises:
+            OverloadedError: the system has no thread for it.
+        """
+        if self._thread is None:
+            thread = threading.Thread(target=self._write, name="write")
+            try:
+                thread.start()  # it waits for the lock, and then finds the text
+            except RuntimeError:
+                raise OverloadedError("expected fewer threads at once") from None
+            self._thread = thread
         block = self._with_place(capacity)
         if block is None:
             block = _Block(capacity, self._make_cache(capacity))
             self._blocks.append(block)
         sequence.turn = next(self._turns)
         block.sequences.append(sequence)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write, name="write")
-            self._thread.start()
 
     def _with_place(self, capacity: int) -> _Block | None:
         places = (
@@ -118,6 +127,16 @@ class Lane:
         return next(places, None)
 
     def _write(self) -> None:
+        try:
+            self._take_turns()
+        except Exception as error:  # none is known, but nobody is to wait for ever
+            with self._lock:
+                left = [one for block in self._blocks for one in block.sequences]
+                self._blocks, self._thread = [], None
+            for one in left:
+                one.fail(error)
+
+    def _take_turns(self) -> None:
         while blocks := self._settled():
             for block, rows in blocks:
                 self._hold(block, rows)
@@ -146,7 +165,7 @@ class Lane:
     def _hold(self, block: _Block, rows: int) -> None:
         held = block.cache.rows
         if held < rows:
-            with _ending(block.sequences[:rows]):
+            with _ending(block.sequences[held:rows]):
                 block.cache.hold(rows, [one.past for one in block.sequences[:held]])
 
     def _read_part(self, blocks: list[tuple[_Block, int]]) -> None:
@@ -178,7 +197,7 @@ class Lane:
 
         What the others get meanwhile lies behind their last token, and is written over.
         """
-        sequences = block.sequences[:rows]
+        sequences = block.sequences[: min(rows, block.cache.rows)]
         writing = [not one.over and not len(one.unread) for one in sequences]
         if not any(writing):
             return

@@ -73,15 +73,15 @@ class Scheduler:
             tokens = sum(one.tokens for one in self._lanes) + lane.missing(capacity)
             if tokens * self._token_bytes > self._max_bytes:
                 raise self._overloaded()
-            promised = ExitStack()
-            try:
-                promised.enter_context(headroom.reserve(need_bytes))
-            except InsufficientMemoryError:
-                if any(self._lanes):
-                    raise self._overloaded() from None
-                raise
-            sequence.hold(promised)
-            lane.add(sequence, capacity)
+            with ExitStack() as promised:
+                try:
+                    promised.enter_context(headroom.reserve(need_bytes))
+                except InsufficientMemoryError:
+                    if any(self._lanes):
+                        raise self._overloaded() from None
+                    raise
+                lane.add(sequence, capacity)
+                sequence.hold(promised.pop_all())
 
     @property
     def counts(self) -> Counts:
