@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,6 +39,7 @@ def test_without_a_temperature_it_is_the_likeliest(scores: NDArray[np.float32]) 
     st.floats(0.01, 1.0),
     st.integers(0, 2**32),
 )
+@example(np.array([0, 0, 1, 1], np.float32), 1.0, 1, 1.0, 0)  # of equal ones the first
 def test_a_token_is_of_those_that_may_be_chosen(
     scores: NDArray[np.float32], temperature: float, top_k: int, top_p: float, seed: int
 ) -> None:

@@ -93,7 +93,10 @@ def _only(scores: NDArray[np.float32], most: int) -> NDArray[np.float32]:
 def _likeliest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """Returns the tokens of the highest scores, in their order; of equal ones the lower token."""
     if count < len(scores):
-        tokens = np.argpartition(-scores, count - 1)[:count]
+        border = np.partition(scores, len(scores) - count)[len(scores) - count]
+        above = np.flatnonzero(scores > border)
+        equal = np.flatnonzero(scores == border)[: count - len(above)]
+        tokens = np.concatenate((above, equal))
     else:
         tokens = np.arange(len(scores))
     return tokens[np.lexsort((tokens, -scores[tokens]))].astype(np.int64)
